@@ -1,0 +1,42 @@
+# The two commands a newcomer needs are `make demo` and `make test`; each sets up all it uses.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ONCE   ?=
+
+.PHONY: help setup demo test check bench lock generate clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## virtual environment with locked dependencies and a real Envoy
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "northgate needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## serve examples/ through a real Envoy on free loopback ports (ONCE=1: prove one edit, then exit)
+	$(BIN)/northgate demo $(if $(ONCE),--once)
+
+test: $(READY)  ## every test, with the real Envoy
+	$(BIN)/python -m pytest -n auto
+
+check: $(READY)  ## format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure; writes bench/results/
+	$(BIN)/python -m bench
+
+lock: $(READY)  ## resolve requirements.lock again from pyproject.toml
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras --group dev pyproject.toml --no-header --no-annotate -o requirements.lock
+
+clean:  ## remove what setup and tests made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
