@@ -1,1 +1,1 @@
-"""TODO"""
+"""What users write: EdgeGateway, Route and Upstream, the Kubernetes kinds they refer to, and conditions."""

@@ -1,0 +1,70 @@
+"""What is a route feature? A block of a rule that says what it means to Envoy; one file in `northgate.features` each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from envoy.config.route.v3 import route_components_pb2 as rc
+
+from northgate.api.base import Model
+from northgate.api.conditions import Path, Problem
+from northgate.api.refs import BackendRef
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """An HTTP filter that stands, disabled, in every listener's chain; routes switch it on.
+
+    `config` makes its chain-level configuration; it is the same for every listener.
+    """
+
+    name: str
+    config: Callable[[], Any]
+
+
+@dataclass(slots=True)
+class RouteDraft:
+    """One Envoy route under construction, handed from feature to feature in the order of the rule's fields.
+
+    `route` has its match and its action set already. `rule_id` is `namespace/route/rule`, stable and unique.
+    `prefix` is the path prefix the route matches, for what replaces it. `clusters` maps the position of each backend reference the features asked for to the name of its cluster;
+    a missing position means the reference could not be resolved.
+    """
+
+    route: rc.Route
+    rule_id: str
+    prefix: str = "/"
+    clusters: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def action(self) -> rc.RouteAction | None:
+        """What forwards the request, or None for a rule that answers by itself."""
+        return self.route.route if self.route.HasField("route") else None
+
+    def enable(self, filter_name: str, config: Any) -> None:
+        """Switch an HTTP filter on for this route. `config` is its per-route message."""
+        self.route.typed_per_filter_config[filter_name].Pack(config, deterministic=True)
+
+
+class RouteFeature(Model):
+    """Base of the feature blocks. A feature overrides what it needs; everything here is pure."""
+
+    filters: ClassVar[tuple[HttpFilter, ...]] = ()
+    """HTTP filters this feature uses, in the order they stand in the chain."""
+
+    answers: ClassVar[bool] = False
+    """True for a block that is the rule's action: it answers the request instead of forwarding it."""
+
+    def problems(self) -> Iterable[Problem]:
+        """What the schema cannot say and Envoy would refuse, with paths relative to this block."""
+        return ()
+
+    def backends(self) -> Iterable[tuple[Path, BackendRef]]:
+        """Backends this feature needs, with their paths relative to this block."""
+        return ()
+
+    def apply(self, draft: RouteDraft) -> None:
+        """Write this block into the route."""
+        raise NotImplementedError

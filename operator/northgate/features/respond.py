@@ -1,0 +1,37 @@
+"""How does the edge answer by itself?
+
+`respond` returns a fixed status, body and headers; no backend is asked. Percent signs in the body are plain text.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from northgate.api.base import text
+from northgate.api.feature import RouteDraft, RouteFeature
+from northgate.features.headers import Headers, set_headers
+
+Body = Annotated[str, text(r"[^\x00]*", 4096, 0)]
+
+
+class Respond(RouteFeature):
+    """A fixed answer."""
+
+    answers: ClassVar[bool] = True
+
+    status: Annotated[int, Field(ge=200, le=599)]
+    """Status of the answer."""
+    body: Body | None = None
+    """Body of the answer, at most 4096 bytes in UTF-8; empty when absent."""
+    headers: Headers | None = None
+    """Headers of the answer; `content-type` is `text/plain` when absent."""
+
+    def apply(self, draft: RouteDraft) -> None:
+        """Make the route a direct response."""
+        response = draft.route.direct_response
+        response.status = self.status
+        if self.body:
+            response.body.inline_string = self.body
+        set_headers(draft.route.response_headers_to_add, self.headers or ())

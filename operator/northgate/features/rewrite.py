@@ -1,0 +1,88 @@
+"""How is a request changed before it is forwarded?
+
+`rewrite` replaces the path, its matched prefix or a part found by an expression, and the host the backend sees. The query
+is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from northgate.api.base import AbsolutePath, Model, PreciseHostname, Regex, at_least_one, exactly_one, text
+from northgate.api.conditions import Problem
+from northgate.api.feature import RouteDraft, RouteFeature
+from northgate.api.regex import regex_problem
+
+
+class RegexReplacement(Model):
+    """Every part of the path that an expression finds is replaced."""
+
+    pattern: Regex
+    """RE2 expression."""
+    substitution: Annotated[str, text(r"[\x21-\x7e]*", 1024, 0)]
+    r"""What takes its place; `\1` to `\9` stand for the groups of the expression."""
+
+
+class PathRewrite(Model):
+    """A new path, in exactly one way."""
+
+    replace_full: AbsolutePath | None = None
+    """The whole path."""
+    replace_prefix: AbsolutePath | None = None
+    """What takes the place of the matched `PathPrefix`; `/` removes it."""
+    regex: RegexReplacement | None = None
+    """Parts found by an expression."""
+
+    cross_rules = (exactly_one("replaceFull", "replacePrefix", "regex"),)
+
+    def problems(self) -> Iterable[Problem]:
+        """The expression must be one RE2 accepts within the proxy's limit."""
+        if self.regex is not None:
+            yield from regex_problem(self.regex.pattern, ("regex", "pattern"))
+
+    def write(self, action: Any, prefix: str) -> None:
+        """Write this into a RouteAction or RedirectAction; `prefix` is what the rule's `PathPrefix` matched.
+
+        Replacing `/api` by `/` must turn `/api/x` into `/x`: the proxy's own prefix rewrite would make it `//x`.
+        """
+        if self.replace_full is not None:
+            _regex(action, "^.*$", self.replace_full.replace("\\", "\\\\"))
+        elif self.regex is not None:
+            _regex(action, self.regex.pattern, self.regex.substitution)
+        elif self.replace_prefix is not None and self.replace_prefix.rstrip("/"):
+            action.prefix_rewrite = self.replace_prefix.rstrip("/")
+        else:
+            _regex(action, f"^{re.escape(prefix.rstrip('/'))}/*", "/")
+
+
+def _regex(action: Any, pattern: str, substitution: str) -> None:
+    action.regex_rewrite.pattern.regex = pattern
+    action.regex_rewrite.substitution = substitution
+
+
+class Rewrite(RouteFeature):
+    """Change path or host on the way to the backend."""
+
+    path: PathRewrite | None = None
+    """The new path."""
+    hostname: PreciseHostname | None = None
+    """The host the backend sees; the client's when absent."""
+
+    cross_rules = (at_least_one("path", "hostname"),)
+
+    def problems(self) -> Iterable[Problem]:
+        """The expression must be one RE2 accepts within the proxy's limit."""
+        if self.path is not None:
+            yield from (problem.below("path") for problem in self.path.problems())
+
+    def apply(self, draft: RouteDraft) -> None:
+        """Write the rewrite into the route's action."""
+        action = draft.action
+        if action is None:
+            return
+        if self.hostname is not None:
+            action.host_rewrite_literal = self.hostname
+        if self.path is not None:
+            self.path.write(action, draft.prefix)
