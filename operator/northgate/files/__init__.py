@@ -1,1 +1,1 @@
-"""TODO"""
+"""The folder source of standalone mode and the Envoy process it supervises."""

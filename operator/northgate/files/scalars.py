@@ -44,7 +44,7 @@ def plain(text: str) -> Scalar:
 
 def _number(text: str) -> Scalar:
     digits = text.replace("_", "")
-    if not digits or len(digits) > _LONGEST_NUMBER:
+    if len(text) > _LONGEST_NUMBER:
         return _long_number(text, digits)
     if _DECIMAL.fullmatch(digits):
         return _in_64_bits(text, int(digits))
