@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from dataclasses import replace
 
-from northgate.ops.requests import Outcome, Reply, Request, end, serial_of, without
+from northgate.ops.exchange import Outcome, Reply, Request, end, serial_of, without
 
 _SWITCHING = 101
 _FINAL = 200
@@ -22,6 +22,11 @@ class Http1:
         self.serial = serial_of(writer)
         self._reader = reader
         self._writer = writer
+
+    @property
+    def alive(self) -> bool:
+        """Whether the peer has not ended the connection."""
+        return not self._reader.at_eof() and self._reader.exception() is None
 
     async def exchange(self, request: Request) -> Reply:
         """Send the request and read its answer, past interim 1xx answers.
@@ -68,7 +73,7 @@ class Http1:
         while size := int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16):
             body += (await self._reader.readexactly(size + 2))[:-2]
         while await self._reader.readuntil(b"\r\n") != b"\r\n":
-            """Trailers are read past; no request table asks for them."""
+            continue  # trailers are read past: nobody asks for them
         return bytes(body)
 
 
