@@ -12,15 +12,25 @@ from pydantic.alias_generators import to_camel
 
 
 @dataclass(frozen=True, slots=True)
+class Unique:
+    """The entries of list `field` differ: in their field `by`, or as a whole when `by` is empty. camelCase names."""
+
+    field: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CrossRule:
     """A rule over several fields of one block: the CEL expression for the CRD and the same rule in Python.
 
-    `message` names the remedy. Both halves must agree; a test evaluates them on the same examples.
+    `message` names the remedy. Both halves must agree; a test evaluates them on the same examples. A rule with
+    `unique` becomes the list's type in the CRD (`set` or `map`), which the API server checks without CEL's costs.
     """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
+    unique: Unique | None = None
 
 
 def exactly_one(*fields: str) -> CrossRule:
@@ -50,6 +60,22 @@ def at_least_one(*fields: str) -> CrossRule:
     )
 
 
+def unique(field: str, by: str = "") -> CrossRule:
+    """No two entries of this list of scalars are equal, or no two blocks in it have the same `by`."""
+    key = f".{by}" if by else ""
+    return CrossRule(
+        f"!has(self.{field}) || self.{field}.all(a, self.{field}.exists_one(b, a{key} == b{key}))",
+        f"{field} must not repeat a {by or 'value'}",
+        lambda model: not _repeats(getattr(model, _snake(field)) or (), by),
+        Unique(field, by),
+    )
+
+
+def _repeats(entries: tuple[Any, ...], by: str) -> bool:
+    keys = [getattr(entry, _snake(by)) for entry in entries] if by else list(entries)
+    return len(set(keys)) != len(keys)
+
+
 class Model(BaseModel):
     """A block of an object: immutable, camelCase, no unknown fields, types as the API server reads them."""
 
@@ -70,7 +96,7 @@ class Model(BaseModel):
     def _rules_hold(self) -> Self:
         broken = [rule.message for rule in type(self).cross_rules if not rule.holds(self)]
         if broken:
-            raise ValueError("; ".join(broken))
+            raise ValueError("\n".join(broken))
         return self
 
     def present(self, *fields: str) -> int:

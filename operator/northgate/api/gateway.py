@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
-from northgate.api.base import CrossRule, Hostname, Label, Model, Port, text
+from northgate.api.base import CrossRule, Hostname, Label, Model, Port, text, unique
 from northgate.api.refs import SecretRef
 from northgate.api.upstream import UpstreamDefaults
 from northgate.features.retry import Retry
@@ -15,6 +16,11 @@ from northgate.features.timeouts import Timeouts
 LabelValue = Annotated[str, text(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?", 63, 0)]
 LabelName = Annotated[str, text(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", 317)]
 TlsVersion = Literal["1.2", "1.3"]
+
+_POP = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_IMMUTABLE: JsonDict = {
+    "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "cannot change; make a new EdgeGateway"}]
+}
 
 
 class LabelSelector(Model):
@@ -154,28 +160,15 @@ class Hardening(Model):
 class EdgeGatewaySpec(Model):
     """Listeners of one PoP's edge and the defaults of what attaches to them."""
 
-    pop: Annotated[str, text(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", 32)] | None = None
+    pop: Annotated[str, text(_POP, 32), Field(json_schema_extra=_IMMUTABLE)] | None = None
     """Short name of the point of presence, stamped on metrics and proxies."""
-    listeners: Annotated[
-        tuple[Listener, ...],
-        Field(
-            min_length=1,
-            max_length=64,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
-    ]
+    listeners: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=64)]
     """Ports the edge listens on."""
     defaults: Defaults | None = None
     """Inherited by routes and upstreams."""
     hardening: Hardening | None = None
     """Protection against hostile clients; on when absent."""
 
-    cross_rules = (
-        CrossRule(
-            "self.listeners.all(a, self.listeners.exists_one(b, a.name == b.name))",
-            "listener names must be unique",
-            lambda spec: len({listener.name for listener in spec.listeners}) == len(spec.listeners),
-        ),
-    )
+    cross_rules = (unique("listeners", by="name"),)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from northgate.api.base import CrossRule, Hostname, Label, Model, exactly_one
+from northgate.api.base import Hostname, Label, Model, exactly_one, unique
 from northgate.api.feature import RouteFeature
 from northgate.api.match import Match
 from northgate.api.refs import ParentRef, WeightedBackendRef
@@ -85,10 +85,4 @@ class RouteSpec(Model):
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=128)]
     """Rules; the most specific match of all Routes on a hostname is chosen, not the first."""
 
-    cross_rules = (
-        CrossRule(
-            "!has(self.hostnames) || self.hostnames.all(a, self.hostnames.exists_one(b, a == b))",
-            "hostnames must not repeat",
-            lambda spec: spec.hostnames is None or len(set(spec.hostnames)) == len(spec.hostnames),
-        ),
-    )
+    cross_rules = (unique("hostnames"),)

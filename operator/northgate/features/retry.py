@@ -12,7 +12,7 @@ from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from pydantic import Field
 
-from northgate.api.base import CrossRule, Duration, Model, Percent, milliseconds
+from northgate.api.base import Duration, Model, Percent, milliseconds, unique
 from northgate.api.feature import RouteDraft, RouteFeature
 
 RetryOn = Literal[
@@ -69,13 +69,7 @@ class Retry(RouteFeature):
     budget: Budget | None = None
     """Bound on concurrent retries; the circuit breaker's `maxRetries` alone when absent."""
 
-    cross_rules = (
-        CrossRule(
-            "!has(self.retryOn) || self.retryOn.all(a, self.retryOn.exists_one(b, a == b))",
-            "retryOn must not repeat a value",
-            lambda retry: retry.retry_on is None or len(set(retry.retry_on)) == len(retry.retry_on),
-        ),
-    )
+    cross_rules = (unique("retryOn"),)
 
     def apply(self, draft: RouteDraft) -> None:
         """Set the retry policy; other endpoints are preferred to those that failed already."""
