@@ -166,9 +166,7 @@ class Input(Collection[K, V]):
 class Derived(Collection[K, V]):
     """A collection computed from earlier stages. `computed` counts computations, for tests and metrics."""
 
-    def __init__(
-        self, engine: Engine, name: str, compute: Callable[[K], V | None], parents: Container[K]
-    ) -> None:
+    def __init__(self, engine: Engine, name: str, compute: Callable[[K], V | None], parents: Container[K]) -> None:
         super().__init__(engine, name)
         self._compute = compute
         self._parents = parents
@@ -228,7 +226,7 @@ class Index(Generic[B, K]):
         self._engine = engine
         self._of = buckets
         self._member: dict[K, frozenset[B]] = {}
-        self._buckets: dict[B, list[K]] = {}
+        self._buckets: dict[B, list[Any]] = {}
         self._readers: dict[Any, _Readers] = {}
         self._children: list[Derived[B, Any]] = []
 
@@ -253,13 +251,16 @@ class Index(Generic[B, K]):
             del keys[bisect_left(keys, key)]
             if not keys:
                 del self._buckets[bucket]
-            self._touch(bucket)
+                self._appeared_or_left(bucket)
+            _mark(self._readers.get(bucket))
         for bucket in new - old:
-            insort(self._buckets.setdefault(bucket, []), key)
-            self._touch(bucket)
+            if bucket not in self._buckets:
+                self._buckets[bucket] = []
+                self._appeared_or_left(bucket)
+            insort(self._buckets[bucket], key)
+            _mark(self._readers.get(bucket))
 
-    def _touch(self, bucket: B) -> None:
-        _mark(self._readers.get(bucket))
+    def _appeared_or_left(self, bucket: B) -> None:
         for child in self._children:
             child._dirty[bucket] = None
 

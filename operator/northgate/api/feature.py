@@ -29,7 +29,7 @@ class RouteDraft:
     """One Envoy route under construction, handed from feature to feature in the order of the rule's fields.
 
     `route` has its match and its action set already. `rule_id` is `namespace/route/rule`, stable and unique.
-    `prefix` is the path prefix the route matches, for what replaces it. `clusters` maps the position of each backend reference the features asked for to the name of its cluster;
+    `prefix` is the path prefix the route matches, for what replaces it.
     a missing position means the reference could not be resolved.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -101,3 +101,7 @@ class Match(Model):
     """Share of the otherwise matching requests, chosen at random for each; the rest goes on to the next rule."""
 
     cross_rules = (at_least_one("path", "method", "headers", "queryParams", "cookies", "clientAddresses", "percent"),)
+
+
+EVERYTHING: Final = Match.model_construct()
+"""The match of a rule that has none: every request."""

@@ -1,6 +1,6 @@
 """How is a client sent elsewhere?
 
-`redirect` answers with a `Location` header: another scheme, host, port or path. What is not named stays as the client sent
+`redirect` answers with a `Location` header: another scheme, host, port or path. What is not named stays as the client
 it, the query included.
 """
 

@@ -77,7 +77,7 @@ class Retry(RouteFeature):
         if action is None or self.attempts == 0:
             return
         policy = action.retry_policy
-        conditions = list(self.retry_on or ("connect-failure", "refused-stream"))
+        conditions: list[str] = list(self.retry_on or ("connect-failure", "refused-stream"))
         if self.status_codes:
             conditions.append("retriable-status-codes")
             policy.retriable_status_codes.extend(self.status_codes)

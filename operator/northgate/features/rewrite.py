@@ -1,7 +1,7 @@
 """How is a request changed before it is forwarded?
 
-`rewrite` replaces the path, its matched prefix or a part found by an expression, and the host the backend sees. The query
-is kept.
+`rewrite` replaces the path, its matched prefix or a part found by an expression, and the host the backend sees. The
+query is kept.
 """
 
 from __future__ import annotations

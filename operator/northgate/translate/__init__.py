@@ -1,1 +1,1 @@
-"""TODO"""
+"""What do resolved objects mean to Envoy? One module per Envoy concept; no decisions about users, no failure."""

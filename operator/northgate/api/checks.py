@@ -1,0 +1,93 @@
+"""What is wrong with an object that its schema cannot say? Mistakes seen without looking at any other object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import singledispatch
+from ipaddress import ip_address, ip_network
+
+from northgate.api.base import Model
+from northgate.api.conditions import Path, Problem, Reason
+from northgate.api.gateway import EdgeGatewaySpec
+from northgate.api.match import CookieMatch, HeaderMatch, Match, QueryParamMatch
+from northgate.api.regex import regex_problem
+from northgate.api.route import RouteSpec, Rule
+from northgate.api.upstream import UpstreamSpec
+
+
+@singledispatch
+def problems_in(spec: Model) -> Iterator[Problem]:
+    """The problems of one spec, with paths relative to it."""
+    raise TypeError(f"no checks for {type(spec).__name__}")
+
+
+@problems_in.register
+def _gateway(spec: EdgeGatewaySpec) -> Iterator[Problem]:
+    if spec.defaults is not None:
+        for name, block in (("timeouts", spec.defaults.timeouts), ("retry", spec.defaults.retry)):
+            if block is not None:
+                yield from (problem.below("defaults", name) for problem in block.problems())
+
+
+@problems_in.register
+def _upstream(spec: UpstreamSpec) -> Iterator[Problem]:
+    for index, endpoint in enumerate(spec.static or ()):
+        yield from _address(endpoint.address, ("static", index, "address"))
+
+
+@problems_in.register
+def _route(spec: RouteSpec) -> Iterator[Problem]:
+    for index, rule in enumerate(spec.rules):
+        yield from (problem.below("rules", index) for problem in rule_problems(rule))
+
+
+def rule_problems(rule: Rule) -> Iterator[Problem]:
+    """The problems of one rule, with paths relative to it."""
+    for index, match in enumerate(rule.matches or ()):
+        yield from (problem.below("matches", index) for problem in match_problems(match))
+    for name, block in rule.features():
+        field = type(rule).model_fields[name].alias or name
+        yield from (problem.below(field) for problem in block.problems())
+    yield from _prefix_replacement(rule)
+
+
+def match_problems(match: Match) -> Iterator[Problem]:
+    """The problems of one match, with paths relative to it."""
+    if match.path is not None and match.path.type == "RegularExpression":
+        yield from regex_problem(match.path.value, ("path", "value"))
+    parts: dict[str, Sequence[HeaderMatch | QueryParamMatch | CookieMatch]] = {
+        "headers": match.headers or (),
+        "queryParams": match.query_params or (),
+        "cookies": match.cookies or (),
+    }
+    for field, matches in parts.items():
+        for index, part in enumerate(matches):
+            if part.type == "RegularExpression" and part.value is not None:
+                yield from regex_problem(part.value, (field, index, "value"))
+    for index, network in enumerate(match.client_addresses or ()):
+        yield from _network(network, ("clientAddresses", index))
+
+
+def _prefix_replacement(rule: Rule) -> Iterator[Problem]:
+    by_prefix = all(m.path is None or m.path.type in (None, "PathPrefix") for m in rule.matches or ())
+    for field, block in (("rewrite", rule.rewrite), ("redirect", rule.redirect)):
+        if block is not None and block.path is not None and block.path.replace_prefix is not None and not by_prefix:
+            yield Problem(
+                (field, "path", "replacePrefix"),
+                Reason.UNSUPPORTED_VALUE,
+                "replaces a matched prefix, so every match of the rule needs a path of type PathPrefix; use replaceFull or regex",
+            )
+
+
+def _address(address: str, path: Path) -> Iterator[Problem]:
+    try:
+        ip_address(address)
+    except ValueError:
+        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{address!r} is not an IP address; for a name use dns")
+
+
+def _network(network: str, path: Path) -> Iterator[Problem]:
+    try:
+        ip_network(network)
+    except ValueError as error:
+        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{network!r} is not a network: {error}")

@@ -1,0 +1,175 @@
+"""Which listeners does a Route attach to, with which hostnames? Per parent reference, with the reason if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from northgate.api.conditions import Condition, Problem, Reason, Status, Type
+from northgate.api.gateway import AllowedRoutes
+from northgate.api.refs import ParentRef
+from northgate.api.route import RouteSpec
+from northgate.engine import Collection
+from northgate.resolve.gateways import ResolvedGateway, ResolvedListener
+from northgate.resolve.hostnames import ANY, covers, intersection
+from northgate.world.store import Name, World
+
+
+class Table(NamedTuple):
+    """Where rules of different Routes meet: one port for plain HTTP and TCP, one listener where TLS chose it.
+
+    `listener` is empty for a table that all listeners of a port share.
+    """
+
+    gateway: Name
+    port: int
+    listener: str
+
+
+class Place(NamedTuple):
+    """One hostname in one table."""
+
+    table: Table
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A Route on one listener. `http` is False where connections, not requests, are routed."""
+
+    listener: str
+    table: Table
+    http: bool
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What became of one parent reference."""
+
+    gateway: Name
+    attachments: tuple[Attachment, ...]
+    accepted: Condition
+    problems: tuple[Problem, ...] = ()
+
+
+def table_of(gateway: Name, listener: ResolvedListener) -> Table:
+    """The table that Routes on this listener meet in."""
+    return Table(gateway, listener.port, listener.name if listener.tls is not None else "")
+
+
+def parent_name(route: Name, ref: ParentRef) -> Name:
+    """The gateway a parent reference means."""
+    return (ref.namespace or route[0], ref.name)
+
+
+def attach(world: World, gateways: Collection[Name, ResolvedGateway], route: Name) -> tuple[Parent, ...] | None:
+    """What became of each parent reference of a Route; None when no version of the Route can be read."""
+    spec: RouteSpec | None = world.routes[route].spec
+    if spec is None:
+        return None
+    return tuple(_attach_to(world, gateways, route, spec, index) for index in range(len(spec.parent_refs)))
+
+
+def _attach_to(
+    world: World, gateways: Collection[Name, ResolvedGateway], route: Name, spec: RouteSpec, index: int
+) -> Parent:
+    ref = spec.parent_refs[index]
+    name = parent_name(route, ref)
+    gateway = gateways.get(name)
+    if gateway is None:
+        return _refused(name, Reason.NO_MATCHING_PARENT, f"EdgeGateway {'/'.join(name)} does not exist")
+    wanted = [one for one in gateway.listeners if _is_meant(one, ref)]
+    if not wanted:
+        known = ", ".join(one.name for one in gateway.listeners)
+        return _refused(
+            name,
+            Reason.NO_MATCHING_PARENT,
+            f"spec.parentRefs[{index}]: EdgeGateway {'/'.join(name)} has no such listener; it has {known}",
+        )
+    allowed = [one for one in wanted if _namespace_allowed(world, gateway, one, route[0])]
+    if not allowed:
+        return _refused(
+            name,
+            Reason.NOT_ALLOWED_BY_LISTENERS,
+            f"spec.parentRefs[{index}]: no listener of EdgeGateway {'/'.join(name)} allows Routes from namespace "
+            f"{route[0]}; ask for it in the listener's allowedRoutes.namespaces",
+        )
+    return _attach_hosts(gateway, allowed, route, spec)
+
+
+def _attach_hosts(gateway: ResolvedGateway, allowed: list[ResolvedListener], route: Name, spec: RouteSpec) -> Parent:
+    attachments: list[Attachment] = []
+    problems: list[Problem] = []
+    for listener in allowed:
+        hosts = intersection(listener.hostname, _hosts_for(listener, spec))
+        free = tuple(host for host in hosts if _host_allowed(listener.allowed, route[0], host))
+        problems.extend(_undelegated(listener, host) for host in hosts if host not in free)
+        if free:
+            attachments.append(Attachment(listener.name, table_of(gateway.name, listener), listener.http, free))
+    if attachments:
+        accepted = Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
+        return Parent(gateway.name, tuple(attachments), accepted, tuple(problems))
+    if problems:
+        return _refused(gateway.name, Reason.NOT_ALLOWED_BY_LISTENERS, str(problems[0]))
+    served = ", ".join(sorted({one.hostname for one in allowed}))
+    return _refused(
+        gateway.name,
+        Reason.NO_MATCHING_LISTENER_HOSTNAME,
+        f"spec.hostnames: none of {', '.join(spec.hostnames or ())} is served by the listeners, which serve {served}",
+    )
+
+
+def _hosts_for(listener: ResolvedListener, spec: RouteSpec) -> tuple[str, ...]:
+    return (ANY,) if listener.protocol == "TCP" else spec.hostnames or (ANY,)
+
+
+def _undelegated(listener: ResolvedListener, host: str) -> Problem:
+    return Problem(
+        ("spec", "hostnames"),
+        Reason.NOT_ALLOWED_BY_LISTENERS,
+        f"{host} is delegated to other namespaces on listener {listener.name}; remove it or ask for the delegation",
+    )
+
+
+def _is_meant(listener: ResolvedListener, ref: ParentRef) -> bool:
+    return ref.section_name in (None, listener.name) and ref.port in (None, listener.port)
+
+
+def _namespace_allowed(world: World, gateway: ResolvedGateway, listener: ResolvedListener, namespace: str) -> bool:
+    rule = listener.allowed.namespaces if listener.allowed is not None else None
+    if rule is None or rule.from_ == "Same":
+        return namespace == gateway.name[0]
+    if rule.selector is None:
+        return True
+    entry = world.namespaces.get(("", namespace))
+    labels = entry.spec.labels if entry is not None and entry.spec is not None else {}
+    return all(labels.get(key) == value for key, value in rule.selector.match_labels.items())
+
+
+def _host_allowed(allowed: AllowedRoutes | None, namespace: str, host: str) -> bool:
+    delegations = allowed.hostnames or () if allowed is not None else ()
+    claims = [d for d in delegations if any(covers(pattern, host) for pattern in d.hostnames)]
+    return not claims or any(namespace in d.namespaces for d in claims)
+
+
+def _refused(gateway: Name, reason: Reason, message: str) -> Parent:
+    return Parent(gateway, (), Condition(Type.ACCEPTED, Status.FALSE, reason, message))
+
+
+def http_places(_route: Name, parents: tuple[Parent, ...]) -> Iterator[Place]:
+    """Every hostname in every table of requests that a Route has a part in."""
+    return _places(parents, http=True)
+
+
+def connection_places(_route: Name, parents: tuple[Parent, ...]) -> Iterator[Place]:
+    """Every hostname in every table of connections that a Route has a part in."""
+    return _places(parents, http=False)
+
+
+def _places(parents: tuple[Parent, ...], *, http: bool) -> Iterator[Place]:
+    for parent in parents:
+        for attachment in parent.attachments:
+            if attachment.http is http:
+                yield from (Place(attachment.table, host) for host in attachment.hosts)
