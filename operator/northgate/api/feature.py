@@ -1,4 +1,4 @@
-"""What is a route feature? A block of a rule that says what it means to Envoy; one file in `northgate.features` each."""
+"""What is a route feature? A block of a rule that says what it means to Envoy; one file in `features/` each."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class RouteDraft:
     """One Envoy route under construction, handed from feature to feature in the order of the rule's fields.
 
     `route` has its match and its action set already. `rule_id` is `namespace/route/rule`, stable and unique.
-    `prefix` is the path prefix the route matches, for what replaces it.
-    a missing position means the reference could not be resolved.
+    `prefix` is the path prefix the route matches, for what replaces it. `clusters` maps the path of each backend
+    reference the rule's features made, field name first, to the name of its cluster; a missing path means the
+    reference did not resolve.
     """
 
     route: rc.Route

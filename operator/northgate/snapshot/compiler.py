@@ -13,6 +13,7 @@ from northgate.api.upstream import UpstreamDefaults
 from northgate.engine import Derived, Index
 from northgate.resolve.attachment import Parent, Place, Table, attach, connection_places, http_places, table_of
 from northgate.resolve.backends import ClusterKey, RouteBackends, resolve_backends
+from northgate.resolve.facts import GatewayFacts, RouteFacts, gateway_facts, route_facts
 from northgate.resolve.gateways import ResolvedGateway, resolve_gateway
 from northgate.resolve.precedence import HostTable, Ranking, order_host, rank_route
 from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, content_version
@@ -63,6 +64,7 @@ class Compiler:
         self._declare_requests()
         self._declare_connections()
         self._declare_upstream()
+        self._declare_facts()
 
     def settle(self) -> None:
         """Bring every stage up to date with the world."""
@@ -142,6 +144,36 @@ class Compiler:
         self.certificates: Derived[tuple[Name, Name], Resource] = engine.group(
             "certificates", self._by_certificate, self._certificate
         )
+
+    def _declare_facts(self) -> None:
+        engine = self.world.engine
+        self._clashes_at: Index[Name, Place] = engine.index(self.host_tables, _losers)
+        self._connection_clashes_at: Index[Name, Place] = engine.index(self.connection_tables, _losers)
+        self._attached_to: Index[tuple[Name, str], Name] = engine.index(self.parents, _listeners)
+        self.route_facts: Derived[Name, RouteFacts] = engine.map("route facts", self.world.routes, self._route_facts)
+        self.gateway_facts: Derived[Name, GatewayFacts] = engine.map(
+            "gateway facts", self.world.gateways, self._gateway_facts
+        )
+
+    def _route_facts(self, name: Name) -> RouteFacts:
+        clashes = [
+            clash
+            for places, tables in (
+                (self._clashes_at, self.host_tables),
+                (self._connection_clashes_at, self.connection_tables),
+            )
+            for place in places.bucket(name)
+            for clash in tables[place].clashes
+            if clash.loser == name
+        ]
+        entry = self.world.routes[name]
+        return route_facts(entry, self.parents.get(name), self.backends.get(name), tuple(clashes))
+
+    def _gateway_facts(self, name: Name) -> GatewayFacts:
+        gateway = self.gateways.get(name)
+        listeners = gateway.listeners if gateway is not None else ()
+        attached = {one.name: len(self._attached_to.bucket((name, one.name))) for one in listeners}
+        return gateway_facts(self.world.gateways[name], gateway, attached)
 
     def _route_frames(self, key: Attached) -> RouteFrames | None:
         backends = self.backends.get(key.route)
@@ -246,3 +278,11 @@ def _certificates(name: Name, gateway: ResolvedGateway) -> Iterator[tuple[Name, 
     for listener in gateway.serving():
         if listener.tls is not None:
             yield from ((name, secret) for secret in listener.tls.certificates)
+
+
+def _losers(_place: Place, table: HostTable) -> Iterator[Name]:
+    return (clash.loser for clash in table.clashes)
+
+
+def _listeners(_route: Name, parents: tuple[Parent, ...]) -> Iterator[tuple[Name, str]]:
+    return ((parent.gateway, one.listener) for parent in parents for one in parent.attachments)

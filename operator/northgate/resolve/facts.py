@@ -1,0 +1,168 @@
+"""What is known of an object before any proxy is asked? Conditions about acceptance, references and conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from northgate.api.conditions import Condition, Problem, Reason, Status, Type, dotted
+from northgate.api.refs import ParentRef
+from northgate.resolve.attachment import Parent
+from northgate.resolve.backends import RouteBackends
+from northgate.resolve.gateways import ResolvedGateway
+from northgate.resolve.precedence import Clash
+from northgate.world.store import Entry, Name
+
+_LONGEST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFacts:
+    """What became of one parent reference. `gateway` is None when it names no gateway that exists."""
+
+    ref: ParentRef | None
+    gateway: Name | None
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCounts:
+    """Rules of a Route: all, those answered 500 because no proxy would take them, those of an older version."""
+
+    total: int = 0
+    dropped: int = 0
+    last_good: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """What is known of a Route, per parent."""
+
+    generation: int
+    parents: tuple[ParentFacts, ...]
+    rules: RuleCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """What is known of a listener."""
+
+    name: str
+    attached: int
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """What is known of a gateway."""
+
+    generation: int
+    conditions: tuple[Condition, ...]
+    listeners: tuple[ListenerFacts, ...]
+
+
+def route_facts(
+    entry: Entry, parents: tuple[Parent, ...] | None, backends: RouteBackends | None, clashes: tuple[Clash, ...]
+) -> RouteFacts:
+    """What is known of a Route."""
+    if parents is None or backends is None:
+        unreadable = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(entry.latest.problems))
+        return RouteFacts(entry.latest.generation, (ParentFacts(None, None, (unreadable,)),), RuleCounts())
+    refs = entry.spec.parent_refs
+    return RouteFacts(
+        entry.latest.generation,
+        tuple(
+            ParentFacts(ref, parent.gateway, tuple(_parent_conditions(entry, parent, backends, clashes)))
+            for ref, parent in zip(refs, parents, strict=True)
+        ),
+        _rules(entry),
+    )
+
+
+def _parent_conditions(
+    entry: Entry, parent: Parent, backends: RouteBackends, clashes: tuple[Clash, ...]
+) -> Iterable[Condition]:
+    yield parent.accepted
+    yield refs_condition(backends.problems)
+    invalid = (*entry.latest.problems, *parent.problems) if parent.attachments else entry.latest.problems
+    if invalid:
+        yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, _what_serves(entry, invalid))
+    if clashes:
+        yield Condition(Type.CONFLICTED, Status.TRUE, Reason.ROUTE_RULES_OVERLAP, _clash(clashes))
+
+
+def refs_condition(problems: tuple[Problem, ...]) -> Condition:
+    """`ResolvedRefs` of an object with these problems in its references."""
+    if not problems:
+        return Condition(Type.RESOLVED_REFS, Status.TRUE, Reason.RESOLVED_REFS)
+    return Condition(Type.RESOLVED_REFS, Status.FALSE, problems[0].reason, summary(problems))
+
+
+def _what_serves(entry: Entry, problems: tuple[Problem, ...]) -> str:
+    if entry.fell_back and entry.serving is not None:
+        return f"Fall Back to generation {entry.serving.generation}: {summary(problems)}"
+    return f"Dropped Rule, answered 500: {summary(problems)}"
+
+
+def _rules(entry: Entry) -> RuleCounts:
+    total = len(entry.spec.rules)
+    if entry.fell_back:
+        return RuleCounts(total, 0, total)
+    dropped = {p.path[2] for p in entry.latest.problems if p.path[:2] == ("spec", "rules")}
+    return RuleCounts(total, len(dropped), 0)
+
+
+def _clash(clashes: tuple[Clash, ...]) -> str:
+    first = clashes[0]
+    where = dotted(("spec", "rules", first.rule, "matches", first.match))
+    # Another tenant's names are not this tenant's to read.
+    known = first.winner[0] == first.loser[0]
+    winner = f"Route {'/'.join(first.winner)}" if known else "an older Route of another namespace"
+    more = f" (and {len(clashes) - 1} more)" if len(clashes) > 1 else ""
+    return f"{where} is never reached{more}: {winner} has an equal match on the same hostname; make one more specific"
+
+
+def gateway_facts(entry: Entry, gateway: ResolvedGateway | None, attached: dict[str, int]) -> GatewayFacts:
+    """What is known of a gateway."""
+    if gateway is None:
+        unreadable = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(entry.latest.problems))
+        return GatewayFacts(entry.latest.generation, (unreadable,), ())
+    listeners = tuple(ListenerFacts(one.name, attached.get(one.name, 0), one.conditions) for one in gateway.listeners)
+    return GatewayFacts(entry.latest.generation, tuple(_gateway_conditions(entry, gateway)), listeners)
+
+
+def _gateway_conditions(entry: Entry, gateway: ResolvedGateway) -> Iterable[Condition]:
+    refused = _named(gateway, Type.ACCEPTED)
+    unresolved = _named(gateway, Type.RESOLVED_REFS)
+    if refused:
+        message = f"listeners not accepted: {refused}"
+        yield Condition(Type.ACCEPTED, Status.TRUE, Reason.LISTENERS_NOT_VALID, message)
+    else:
+        yield Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
+    if unresolved:
+        message = f"listeners with unresolved references: {unresolved}"
+        yield Condition(Type.RESOLVED_REFS, Status.FALSE, Reason.LISTENERS_NOT_RESOLVED, message)
+    else:
+        yield Condition(Type.RESOLVED_REFS, Status.TRUE, Reason.RESOLVED_REFS)
+    if entry.latest.problems:
+        message = _what_serves(entry, entry.latest.problems)
+        yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, message)
+
+
+def _named(gateway: ResolvedGateway, kind: Type) -> str:
+    return ", ".join(
+        one.name
+        for one in gateway.listeners
+        if any(c.type is kind and c.status is Status.FALSE for c in one.conditions)
+    )
+
+
+def summary(problems: tuple[Problem, ...]) -> str:
+    """Problems as one message: the first ones in full, the rest counted."""
+    text = ""
+    for number, problem in enumerate(problems):
+        following = f"{text}; {problem}" if text else str(problem)
+        if len(following) > _LONGEST and text:
+            return f"{text}; and {len(problems) - number} more"
+        text = following
+    return text
