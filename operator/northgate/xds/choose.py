@@ -1,0 +1,168 @@
+"""Which gaps of a subscription the next response closes: the decisions of `deliver.order` for every open gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from northgate.deliver import order
+from northgate.deliver.events import Held
+from northgate.deliver.order import Gates, Standing, Use, Verdict
+from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from northgate.xds import clusters
+from northgate.xds.answer import Choice
+from northgate.xds.cache import Group
+from northgate.xds.catalog import Catalog
+from northgate.xds.clusters import Warming
+from northgate.xds.entry import Entry
+from northgate.xds.request import Dialect
+from northgate.xds.subscription import Gap, Subscription
+
+_TOLD_CLUSTERS = 8
+
+
+@dataclass(slots=True)
+class Moment:
+    """One look at one stream at one time. `wake` collects the times at which to look again."""
+
+    group: Group
+    subs: Mapping[str, Subscription]
+    warming: Mapping[str, Warming]
+    gates: Gates
+    limit: int
+    now: float
+    wake: list[float] = field(default_factory=list)
+    events: list[Held] = field(default_factory=list)
+
+    def choose(self, sub: Subscription, catalog: Catalog) -> Choice:
+        """What to send now. Delta removals go in a response of their own: a refused addition takes none along."""
+        missing = self._missing(sub, catalog)
+        removals = self._removals(sub, catalog)
+        if removals and sub.dialect is Dialect.DELTA:
+            return Choice(removals=removals, missing=missing)
+        adds = _in_parts(sub, self._adds(sub, catalog))
+        choice = Choice(adds if sub.complete else self._within_limit(adds, catalog), removals, missing)
+        return Choice() if sub.complete and _would_delete_unseen(sub, choice) else choice
+
+    def everything_may_go(self, sub: Subscription, catalog: Catalog) -> bool:
+        """Whether a first answer needs no choice: nothing of it has to wait, and it fits into one response."""
+        if sub.gaps or sub.rejected or (catalog.weight > self.limit and not sub.complete):
+            return False
+        if not order.waits_for_clusters(sub.type_url):
+            return True
+        if not clusters.standing(self.subs, self.warming, sub).settled:
+            return False
+        return not any(self._unpublished(entry) for entry in catalog.entries.values())
+
+    def _unpublished(self, entry: Entry) -> frozenset[str]:
+        published = self.group.catalog(CLUSTER)
+        asker = self.subs.get(CLUSTER)
+        if published is None or asker is None or not entry.depends:
+            return frozenset()
+        return published.lacking(entry.depends)
+
+    def _adds(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
+        wanted = [
+            (name, gap, entry)
+            for name, gap in sub.gaps.items()
+            if (entry := catalog.entries.get(name)) is not None and sub.rejected.get(name) != entry.version
+        ]
+        if not wanted or not order.waits_for_clusters(sub.type_url):
+            return tuple(name for name, _, _ in wanted)
+        standing = clusters.standing(self.subs, self.warming, sub)
+        return tuple(name for name, gap, entry in wanted if self._may_switch(sub, gap, entry, standing))
+
+    def _may_switch(self, sub: Subscription, gap: Gap, entry: Entry, standing: Standing) -> bool:
+        depends = entry.depends or frozenset()
+        missing = standing.missing(depends, self._unpublished(entry))
+        changing = standing.is_changing(depends)
+        if not missing and not changing:
+            return True
+        waited = self._waited(gap)
+        verdict = order.may_switch(missing=bool(missing), changing=changing, waited=waited, gates=self.gates)
+        if verdict is Verdict.WAIT:
+            self.wake.append(self.now - waited + self.gates.ack)
+        elif verdict is Verdict.HOLD and not gap.reported:
+            gap.reported = True
+            self.events.append(Held(sub.type_url, entry.name, tuple(sorted(missing)[:_TOLD_CLUSTERS])))
+        return verdict is Verdict.GO
+
+    def _waited(self, gap: Gap) -> float:
+        if gap.waiting_since is None:
+            gap.waiting_since = self.now
+        return self.now - gap.waiting_since
+
+    def _missing(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
+        """Names asked for that do not exist. Names nobody waits for an answer about are forgotten."""
+        nameless = [name for name, gap in sub.gaps.items() if gap.held is None and name not in catalog.entries]
+        told = sub.dialect is Dialect.DELTA or sub.type_url == ENDPOINT
+        missing = tuple(name for name in nameless if told and sub.gaps[name].forced and not sub.complete)
+        for name in nameless:
+            if name not in missing:
+                del sub.gaps[name]
+        return missing
+
+    def _removals(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
+        gone = [(name, gap) for name, gap in sub.gaps.items() if name not in catalog.entries and gap.held is not None]
+        if not gone:
+            return ()
+        use = clusters.in_use(self.subs, sub.type_url)
+        return tuple(name for name, gap in gone if self._may_remove(sub, name, gap, use))
+
+    def _may_remove(self, sub: Subscription, name: str, gap: Gap, use: Use) -> bool:
+        if sub.dialect is Dialect.STATE and not sub.complete:
+            # A State-of-the-World response cannot take such a resource away; the proxy stops asking for it.
+            del sub.gaps[name]
+            return False
+        verdict = order.may_remove(sub.type_url, self._idle(sub, name, gap, use), self._waited(gap), self.gates)
+        if verdict is Verdict.FORGET:
+            del sub.gaps[name]
+        elif verdict is Verdict.WAIT:
+            self.wake.append(self._end_of_wait(sub, gap))
+        return verdict is Verdict.GO
+
+    def _idle(self, sub: Subscription, name: str, gap: Gap, use: Use) -> float | None:
+        """Seconds since the last possible use of a resource that is to go; None while it may be in use."""
+        busy = use.includes(name)
+        if sub.type_url == ROUTE:
+            busy = not clusters.settled(self.subs, LISTENER)
+        if busy:
+            gap.idle_since = None
+            return None
+        if gap.idle_since is None:
+            gap.idle_since = self.now
+        return self.now - gap.idle_since
+
+    def _end_of_wait(self, sub: Subscription, gap: Gap) -> float:
+        if sub.type_url == CLUSTER and gap.idle_since is not None:
+            return gap.idle_since + self.gates.grace
+        return (gap.waiting_since or self.now) + self.gates.ack
+
+    def _within_limit(self, adds: tuple[str, ...], catalog: Catalog) -> tuple[str, ...]:
+        """As many as fit into one response, and at least one."""
+        total = 0
+        for index, name in enumerate(adds):
+            total += catalog.entries[name].weight
+            if total > self.limit and index:
+                return adds[:index]
+        return adds
+
+
+def _in_parts(sub: Subscription, adds: tuple[str, ...]) -> tuple[str, ...]:
+    """While culprits are being looked for: first what is not suspect, then one part of the suspects."""
+    suspects = frozenset().union(*sub.apart)
+    if innocent := tuple(name for name in adds if name not in suspects):
+        return innocent
+    while sub.apart:
+        part = sub.apart[0]
+        if chosen := tuple(name for name in adds if name in part):
+            return chosen
+        del sub.apart[0]
+    return ()
+
+
+def _would_delete_unseen(sub: Subscription, choice: Choice) -> bool:
+    """Whether a whole set would lack something the proxy may hold but whose bytes are not at hand."""
+    chosen: Iterable[str] = frozenset(choice.names)
+    left = (gap for name, gap in sub.gaps.items() if name not in chosen)
+    return any(gap.held is not None and gap.held.depends is None for gap in left)
