@@ -1,4 +1,4 @@
-"""Is an object in force? What is known of it and what the proxies confirmed, as the conditions people and tools read."""
+"""Is an object in force? What is known of it and what proxies confirmed, as conditions people and tools read."""
 
 from __future__ import annotations
 
@@ -92,20 +92,21 @@ class _Trouble:
 
 
 def _trouble(condition: Condition) -> _Trouble | None:
-    good = condition.status is Status.TRUE
-    match condition.type:
-        case Type.ACCEPTED if not good:
-            final = condition.reason in (Reason.INVALID, Reason.UNSUPPORTED_VALUE)
-            return _Trouble(0, condition, 0.0 if final else _CURABLE)
-        case Type.PROGRAMMED if condition.reason is Reason.REJECTED_BY_PROXY:
-            return _Trouble(1, condition, 0.0)
-        case Type.PARTIALLY_INVALID | Type.CONFLICTED if good:
-            return _Trouble(2, condition, 0.0)
-        case Type.RESOLVED_REFS if not good:
-            return _Trouble(3, condition, _CURABLE)
-        case Type.PROGRAMMED if condition.status is Status.FALSE:
-            return _Trouble(4, condition, _WAITING, Reason.WAITING_FOR_ACK)
-        case Type.PROGRAMMED if condition.status is Status.UNKNOWN:
-            return _Trouble(5, condition, float("inf"), Reason.WAITING_FOR_ACK)
-        case _:
-            return None
+    if condition.type in (Type.PARTIALLY_INVALID, Type.CONFLICTED):
+        return _Trouble(2, condition, 0.0) if condition.status is Status.TRUE else None
+    if condition.status is Status.TRUE:
+        return None
+    if condition.type is Type.ACCEPTED:
+        final = condition.reason in (Reason.INVALID, Reason.UNSUPPORTED_VALUE)
+        return _Trouble(0, condition, 0.0 if final else _CURABLE)
+    if condition.type is Type.RESOLVED_REFS:
+        return _Trouble(3, condition, _CURABLE)
+    return _not_programmed(condition) if condition.type is Type.PROGRAMMED else None
+
+
+def _not_programmed(condition: Condition) -> _Trouble:
+    if condition.reason is Reason.REJECTED_BY_PROXY:
+        return _Trouble(1, condition, 0.0)
+    if condition.status is Status.FALSE:
+        return _Trouble(4, condition, _WAITING, Reason.WAITING_FOR_ACK)
+    return _Trouble(5, condition, float("inf"), Reason.WAITING_FOR_ACK)

@@ -13,7 +13,14 @@ from northgate.api.upstream import UpstreamDefaults
 from northgate.engine import Derived, Index
 from northgate.resolve.attachment import Parent, Place, Table, attach, connection_places, http_places, table_of
 from northgate.resolve.backends import ClusterKey, RouteBackends, resolve_backends
-from northgate.resolve.facts import GatewayFacts, RouteFacts, gateway_facts, route_facts
+from northgate.resolve.facts import (
+    GatewayFacts,
+    RouteFacts,
+    UpstreamFacts,
+    gateway_facts,
+    route_facts,
+    upstream_facts,
+)
 from northgate.resolve.gateways import ResolvedGateway, resolve_gateway
 from northgate.resolve.precedence import HostTable, Ranking, order_host, rank_route
 from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, content_version
@@ -154,6 +161,16 @@ class Compiler:
         self.gateway_facts: Derived[Name, GatewayFacts] = engine.map(
             "gateway facts", self.world.gateways, self._gateway_facts
         )
+        self.upstream_facts: Derived[Name, UpstreamFacts] = engine.map(
+            "upstream facts", self.world.upstreams, lambda name: upstream_facts(self.world.upstreams[name])
+        )
+        self._routes_by_gateway: Index[Name, Name] = engine.index(
+            self.parents, lambda _, parents: {parent.gateway for parent in parents}
+        )
+
+    def routes_of(self, gateway: Name) -> tuple[Name, ...]:
+        """The Routes that refer to a gateway, attached or not."""
+        return self._routes_by_gateway.bucket(gateway)
 
     def _route_facts(self, name: Name) -> RouteFacts:
         clashes = [

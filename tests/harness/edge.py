@@ -1,0 +1,142 @@
+"""A whole edge in one test: control plane, a real Envoy on free ports, the examples' upstreams and certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.harness.envoy import EnvoyProcess
+from tests.harness.ports import HeldPorts
+
+from northgate.control import ControlPlane
+from northgate.deliver.statuses import Document as StatusDocument
+from northgate.files.documents import read_documents
+from northgate.ops.echo_server import EchoUpstreams
+from northgate.ops.scenery import HTTP_UPSTREAMS, TCP_UPSTREAMS, endpoint_slices, localised, make_pair, secret
+from northgate.ops.table_run import Place
+from northgate.translate.listeners import Binding
+from northgate.world.key import ObjectKey
+from northgate.world.store import Name
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+Objects = Iterable[tuple[ObjectKey, Mapping[str, Any]]]
+
+
+class RunningEdge:
+    """The control plane in this process and one real Envoy for one gateway.
+
+    `ports` are the gateway's ports that get a free one here; `place` runs request tables against the edge.
+    """
+
+    def __init__(self, gateway: Name = ("edge", "edge"), ports: Iterable[int] = (80, 443)) -> None:
+        self.gateway = gateway
+        self._held = HeldPorts()
+        self.ports = {port: self._held() for port in ports}
+        self.plane = ControlPlane(Binding("127.0.0.1", self.ports))
+        self.upstreams = EchoUpstreams(HTTP_UPSTREAMS, tcp=TCP_UPSTREAMS)
+        self.pair = make_pair("*.example.test", "example.test")
+        self._folder = tempfile.TemporaryDirectory(prefix="ng-edge-")
+        self.envoy: EnvoyProcess
+
+    async def __aenter__(self) -> Self:
+        await self.upstreams.__aenter__()
+        address = await self.plane.start("127.0.0.1:0")
+        for port in self.ports.values():
+            self._held.release(port)
+        self.envoy = EnvoyProcess(_bootstrap("/".join(self.gateway), address))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.envoy.stop()
+        await self.plane.stop(0.2)
+        await self.upstreams.__aexit__(kind, error, trace)
+        self._held.close()
+        self._folder.cleanup()
+
+    async def serve(self, objects: Objects) -> None:
+        """Start Envoy on these objects and wait until it confirmed all of them."""
+        self.plane.take(objects)
+        await self.envoy.start()
+        await self.envoy.ready()
+        await self.confirmed()
+
+    async def apply(self, objects: Objects, removed: Iterable[ObjectKey] = ()) -> None:
+        """Change objects and wait until Envoy confirmed the change."""
+        self.plane.take(objects, removed)
+        await self.confirmed()
+
+    async def confirmed(self, deadline: float = 20.0) -> None:
+        """Wait until Envoy holds everything that is published."""
+        try:
+            await asyncio.wait_for(self.plane.synced(self.gateway), deadline)
+        except TimeoutError:
+            raise AssertionError(f"not confirmed: {self.plane.proxies(self.gateway)}\n{self.envoy.log()}") from None
+
+    def scenery(self) -> Objects:
+        """Endpoints and certificate of the examples."""
+        ports = {name: self.upstreams.port(name) for name in (*HTTP_UPSTREAMS, *TCP_UPSTREAMS)}
+        yield from endpoint_slices(ports)
+        yield secret("edge", "example-tls", self.pair)
+
+    def objects(self, *files: Path) -> Objects:
+        """The objects of example files, localised."""
+        ports = {name: self.upstreams.port(name) for name in HTTP_UPSTREAMS}
+        for file in files:
+            content = read_documents(str(file), file.read_bytes())
+            assert not content.problems, content.problems
+            yield from ((one.key, localised(one.raw, ports)) for one in content.documents)
+
+    def place(self) -> Place:
+        """Where request tables find the edge."""
+        authority = Path(self._folder.name) / "ca.pem"
+        authority.write_text(self.pair.authority)
+        return Place(
+            {port: ("127.0.0.1", bound) for port, bound in self.ports.items()}, ca=authority, upstreams=self.upstreams
+        )
+
+    def status(self, kind: str, name: str, namespace: str = "demo") -> StatusDocument:
+        """The status of one object now."""
+        return self.plane.statuses()[ObjectKey("northgate.dev", kind, namespace, name)]
+
+
+def _bootstrap(group: str, address: str) -> dict[str, Any]:
+    host, _, port = address.rpartition(":")
+    endpoint = {"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}}
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    return {
+        "node": {"id": "proxy-1", "cluster": group},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds_cluster"}}],
+            },
+            "cds_config": source,
+            "lds_config": source,
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds_cluster",
+                    "type": "STATIC",
+                    "load_assignment": {
+                        "cluster_name": "xds_cluster",
+                        "endpoints": [{"lb_endpoints": [endpoint]}],
+                    },
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
+                    },
+                }
+            ]
+        },
+    }
