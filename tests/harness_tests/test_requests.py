@@ -91,7 +91,7 @@ async def test_silence_is_a_timeout() -> None:
     async with serving(serve) as target, Client(0.05) as client:
         reply = await client.send(target, GET)
     assert reply.outcome is Outcome.TIMEOUT
-    assert reply.seconds >= 0.05
+    assert 0.05 <= reply.seconds < 5
 
 
 async def test_a_port_where_nobody_listens_refuses(free_port: HeldPorts) -> None:

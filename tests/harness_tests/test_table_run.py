@@ -5,7 +5,8 @@ from pathlib import Path
 from tests.harness.certificates import TlsPairs
 from tests.harness.ports import HeldPorts
 
-from northgate.ops.echo_server import EchoUpstreams
+from northgate.ops.echo import Answer, EchoUpstream, Seen
+from northgate.ops.echo_server import EchoUpstreams, HttpEcho
 from northgate.ops.table import read_table
 from northgate.ops.table_run import Place, Result, run_table
 
@@ -93,6 +94,23 @@ async def test_sticky_rows_send_cookies_back_and_want_one_upstream(
     assert result.passed
     sent = [seen.headers.get("cookie") for seen in echo_upstreams["echo-a"].recent]
     assert sent == [None, ("s=one; t=two",), ("s=one; t=two",)]
+
+
+class Wandering(EchoUpstream):
+    """Calls itself something else each time."""
+
+    def answer(self, seen: Seen) -> Answer:
+        self.name = f"echo-{self.requests % 2}"
+        return super().answer(seen)
+
+
+async def test_a_sticky_row_that_wanders_fails() -> None:
+    text = "# requests:\n# - get: http://a.test/\n#   sticky: true\n#   times: 4\n#   expect: {status: 200}\n"
+    server = HttpEcho(Wandering("echo"))
+    await server.start()
+    (result,) = await results(text, Place({80: ("127.0.0.1", server.port)}))
+    await server.stop()
+    assert result.complaints == ("expected one upstream for all, got {'echo-0': 2, 'echo-1': 2}",)
 
 
 async def test_a_host_header_may_differ_from_the_name_asked_for_by_sni(tls_pairs: TlsPairs, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Http2:
             reply = Reply(Outcome.RESET, detail=str(error) or type(error).__name__)
         except (H2Error, ValueError) as error:
             reply = Reply(Outcome.GARBLED, detail=f"{type(error).__name__}: {error}")
-        return replace(reply, reusable=reply.reusable and not self._gone)
+        return reply
 
     async def close(self) -> None:
         """End the connection."""
