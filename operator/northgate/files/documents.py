@@ -71,11 +71,15 @@ class FileProblem:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file says. When `broken`, it could not be read to its end and says nothing about its objects."""
+    """What a file says. When `broken`, it could not be read to its end and says nothing about its objects.
+
+    When `partial`, a document could not be told to be some object, so an object that is absent may yet be meant.
+    """
 
     documents: tuple[Document, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     broken: bool = False
+    partial: bool = False
 
 
 def field_path(path: FieldPath) -> str:
@@ -101,21 +105,17 @@ def read_documents(file: str, content: bytes) -> FileContent:
         return FileContent((), (text,), broken=True)
     documents: dict[ObjectKey, Document] = {}
     problems: list[FileProblem] = []
+    duplicates: list[FileProblem] = []
     for value in read_values(text):
         if isinstance(value, Flaw) and value.whole:
             return FileContent((), (_problem(file, value.place, value.path, value.message),), broken=True)
         for found in _objects(file, value):
-            _take(found, documents, problems)
-    return FileContent(tuple(documents.values()), tuple(problems[:MOST_PROBLEMS]))
-
-
-def _take(found: Document | FileProblem, documents: dict[ObjectKey, Document], problems: list[FileProblem]) -> None:
-    if isinstance(found, FileProblem):
-        problems.append(found)
-    elif found.key in documents:
-        problems.append(duplicate(found, documents[found.key]))
-    else:
-        documents[found.key] = found
+            if isinstance(found, FileProblem):
+                problems.append(found)
+            elif (first := documents.setdefault(found.key, found)) is not found:
+                duplicates.append(duplicate(found, first))
+    worst_first = (*problems, *duplicates)[:MOST_PROBLEMS]
+    return FileContent(tuple(documents.values()), worst_first, partial=bool(problems))
 
 
 def duplicate(document: Document, first: Document) -> FileProblem:
