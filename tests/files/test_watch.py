@@ -16,7 +16,7 @@ from northgate.files.watch import SETTLE, FolderChange, watch
 from northgate.world.key import ObjectKey
 
 DEADLINE = 10.0
-PAUSE = 0.05
+PAUSE = 0.12
 """An editor's pause in the middle of saving: longer than changes are gathered, shorter than absence is believed."""
 
 
@@ -52,8 +52,8 @@ class Holder:
 
 
 @asynccontextmanager
-async def holding(root: Path, *, force_polling: bool = False) -> AsyncIterator[Holder]:
-    async with aclosing(watch(Folder(root, SETTLE), force_polling=force_polling)) as changes:
+async def holding(root: Path, *, settle: float = SETTLE, force_polling: bool = False) -> AsyncIterator[Holder]:
+    async with aclosing(watch(Folder(root, settle), force_polling=force_polling)) as changes:
         yield Holder(changes)
 
 
@@ -120,7 +120,7 @@ def keep_a_backup(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("save", [truncate_then_write, rename_over, keep_a_backup])
 async def test_however_an_editor_saves_no_object_is_removed(root, save):
-    async with holding(root) as holder:
+    async with holding(root, settle=1.0) as holder:
         await holder.until(lambda: True)
         saving = asyncio.create_task(asyncio.to_thread(save, root / "a.yaml", route("a", "b", "c", value=2)))
         await holder.until(lambda: holder.values == {"a": 2, "b": 2, "c": 2, "keep": 1})
@@ -133,7 +133,7 @@ async def test_however_an_editor_saves_no_object_is_removed(root, save):
 
 async def test_a_half_written_file_removes_nothing_and_its_other_half_counts(root):
     text = route("a", "b", value=2)
-    async with holding(root) as holder:
+    async with holding(root, settle=1.0) as holder:
         (root / "a.yaml").write_text(route("a", "b"))
         await holder.until(lambda: "b" in holder.values)
         (root / "a.yaml").write_text(text[: text.rindex("{value")] + "{val")

@@ -14,7 +14,7 @@ from northgate.files.documents import Document, FileProblem
 from northgate.files.folder import Folder, FolderState
 from northgate.world.key import ObjectKey
 
-SETTLE = 0.1
+SETTLE = 0.2
 """Seconds an object's absence must last before it is believed: longer than any editor takes to write a file."""
 
 _GATHER_MS = 200
