@@ -252,6 +252,22 @@ def test_truncated_and_unlinked_files_keep_their_objects_until_it_lasts(tmp_path
     assert (names(state), state.settling, state.complete) == ({"b"}, False, True)
 
 
+def test_a_file_is_read_when_its_writer_has_paused(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(route("a"))
+    folder = Folder(tmp_path, SETTLE)
+    written = path.stat().st_mtime
+    state = folder.read(written + 0.1)
+    assert (names(state), state.complete, state.settling) == (set(), False, True)
+    state = folder.read(written + 0.2)
+    assert (names(state), state.complete, state.settling) == ({"a"}, True, False)
+    os.utime(path, (written, written + 50))
+    path.write_text(route("a", value=2))
+    state = folder.read(path.stat().st_mtime + 0.1)
+    assert (value(state, "a"), state.complete, state.settling) == (1, True, True)
+    assert value(folder.read(path.stat().st_mtime + 0.2), "a") == 2
+
+
 def test_an_object_moved_to_another_file_is_never_absent_nor_declared_twice(tmp_path):
     (tmp_path / "a.yaml").write_text(route("a", "b"))
     folder = Folder(tmp_path, SETTLE)

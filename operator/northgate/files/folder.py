@@ -20,7 +20,7 @@ _FRESH_NS = 100_000_000
 class FolderState:
     """What a folder declares. Not `complete`: part of it could not be looked at, so absence proves nothing.
 
-    `settling`: something vanished just now and is still counted; read again after the settling time.
+    `settling`: something vanished or was written just now and is not yet believed; read again soon.
     """
 
     documents: Mapping[ObjectKey, Document]
@@ -48,7 +48,8 @@ class Folder:
     """A folder as a source of objects. One owner at a time; `read` blocks on the file system and never raises.
 
     `settle` is in seconds: objects are given up only when their absence has lasted that long, since editors and
-    copying tools truncate, unlink and rename before they write. 0 gives them up at once.
+    copying tools truncate, unlink and rename before they write; changes, when they are an eighth of it old. 0 believes
+    everything at once.
     """
 
     def __init__(self, root: Path, settle: float = 0.0) -> None:
@@ -103,7 +104,7 @@ class Folder:
     def _reread(self, place: str, file: _File, stamp: Stamp, now: float) -> _File:
         if file.listed and file.stamp == stamp and not file.fresh:
             return file
-        found = read_file(self.root, place)
+        found = None if self._hot(file, stamp, now) else read_file(self.root, place)
         if found is None:
             return replace(file, stamp=None, listed=True, writing=True)
         if isinstance(found, FileProblem):
@@ -115,6 +116,10 @@ class Folder:
             return file
         content_read = read_documents(shown(self.root, place), content)
         return replace(_succeeded(file, content_read, now), digest=digest, listed=True)
+
+    def _hot(self, file: _File, stamp: Stamp, now: float) -> bool:
+        """Whether a change is so young that more of it may follow: a writer pauses for less than that."""
+        return file.stamp != stamp and abs(now - stamp.modified_ns / 1e9) < self.settle / 8
 
     def _vanished(self, file: _File, now: float) -> _File:
         if not file.listed:
@@ -130,9 +135,9 @@ class Folder:
         for document in chain.from_iterable(file.lost.values() for file in files):
             documents.setdefault(document.key, document)
         problems = sorted({*source, *duplicates, *chain.from_iterable(file.problems for file in files)})
-        writing = any(file.writing for file in files)
-        settling = writing or any(file.lost for file in files) or not (source or complete)
-        return FolderState(documents, tuple(problems), complete and not writing, settling)
+        settling = any(file.lost or file.writing for file in files) or not (source or complete)
+        unknown = any(file.writing and not file.digest for file in files)
+        return FolderState(documents, tuple(problems), complete and not unknown, settling)
 
 
 def _succeeded(file: _File, content: FileContent, now: float) -> _File:

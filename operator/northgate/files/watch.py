@@ -21,7 +21,7 @@ _GATHER_MS = 200
 _QUIET_MS = 25
 _LOOK_AGAIN_MS = 1000
 _POLL = 0.2
-_MARGIN = 0.01
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,25 @@ async def watch(folder: Folder, *, force_polling: bool = False) -> AsyncIterator
     """The folder's content as the first change, then every change, until the caller closes the iterator.
 
     Changes are noticed at once through the system, and once a second by looking, which also finds a folder that is
-    replaced, mounted or a link's target elsewhere. `force_polling` only looks, five times a second, for file systems
+    replaced, mounted or a link's target elsewhere. The first change waits, up to a second, for files that are being
+    written. `force_polling` only looks, five times a second, for file systems
     that tell nothing.
     """
     bell = asyncio.Event()
     ringing = asyncio.create_task(_look_often(bell) if force_polling else _listen(folder.root, bell))
     ringing.add_done_callback(lambda _: bell.set())
-    before: FolderState | None = None
+    told: FolderState | None = None
+    state: FolderState | None = None
+    begun = time.monotonic()
     try:
         while True:
-            await _heard(bell, folder.settle + _MARGIN if before and before.settling else None)
+            await _heard(bell, folder.settle / 4 if state and state.settling else None)
             if ringing.done():
                 ringing.result()
             state = await asyncio.to_thread(folder.read, time.time())
-            change = difference(before, state)
-            before = state
+            if told is None and state.settling and time.monotonic() - begun < _PATIENCE:
+                continue
+            change, told = difference(told, state), state
             if change is not None:
                 yield change
     finally:
