@@ -83,3 +83,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for envoy in item.stash.get(_ENVOYS, ()):
             report.sections.append((f"log of Envoy {envoy.pid}", envoy.log()))
     return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The `northgate` command: thin commands that read arguments, call one function and print what it returns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,13 @@ class World:
         """An object of a known kind."""
         place, name = self._place(key)
         return place.get(name)
+
+    def foreign(self) -> Iterator[tuple[ObjectKey, Entry]]:
+        """The objects of kinds that are not Northgate's own, which have no status of ours."""
+        for (group, kind), place in self._by_kind.items():
+            if group != GROUP:
+                yield from ((ObjectKey(group, kind, *name), entry) for name, entry in place.items())
+        yield from ((ObjectKey(key[0], "ReferenceGrant", *key[1]), entry) for key, entry in self.grants.items())
 
     def _place(self, key: ObjectKey) -> tuple[Input[Any, Entry], Any]:
         if key.kind == "ReferenceGrant":
