@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from northgate.api import kubernetes as k8s
 from northgate.api.base import Model
+from northgate.api.certificates import certificate_problems
 from northgate.api.checks import problems_in
 from northgate.api.conditions import Path, Problem, Reason
 from northgate.api.gateway import EdgeGatewaySpec
@@ -80,9 +81,10 @@ def _read(group: str, kind: str, document: Mapping[str, Any]) -> tuple[Any, tupl
     if group == GROUP and kind in SPECS:
         return _own(SPECS[kind], document)
     try:
-        return READERS[group, kind](document), ()
+        found = READERS[group, kind](document)
     except msgspec.ValidationError as error:
         return None, (_foreign_problem(str(error)),)
+    return found, tuple(certificate_problems(found))
 
 
 def _own(model: type[Model], document: Mapping[str, Any]) -> tuple[Model | None, tuple[Problem, ...]]:
