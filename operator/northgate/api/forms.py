@@ -76,6 +76,12 @@ FORMS: dict[str, Form] = {
     r"^[\x21-\x7e]+$": Form("printable ASCII without blanks", _SPLIT),
     r"^[\x21-\x7e]*$": Form("printable ASCII without blanks", _SPLIT),
     r"^[^\x00]*$": Form("text without NUL characters", (lambda text: text.replace("\0", ""),)),
+    r"^[A-Za-z0-9_-]+$": Form('a name of letters, digits, "-" and "_"', (str.strip,)),
+    r"^[A-Za-z0-9._~-]+$": Form('a name of letters, digits, ".", "_", "~" and "-"', (str.strip,)),
+    r"^[A-Za-z0-9._/-]+$": Form('a name of letters, digits, ".", "_", "/" and "-"', (str.strip,)),
+    r"^((\*\.)?[a-z0-9][a-z0-9.-]*|[a-z][a-z0-9+.-]*://[!-~]+)$": Form(
+        'a DNS name in lower case or a URI such as "spiffe://example.org/api"', (str.strip, str.lower)
+    ),
     r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$": Form("the name of a cookie: no blanks and separators", (str.strip,)),
     r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$": Form(
         'the value of a label: letters, digits, "-", "_" and ".", with a letter or digit at both ends', (str.strip,)

@@ -29,6 +29,8 @@ _KEPT = (
     *("properties", "additionalProperties", "items", LIST_TYPE, LIST_KEYS, INT_OR_STRING, "anyOf", RULES),
 )
 """Keywords a structural schema knows, in the order they are written."""
+_FORMATS = ("int32", "int64", "date-time")
+_RULE_KEYS = ("rule", "message", "reason", "fieldPath")
 
 
 class UnstructuralError(TypeError):
@@ -90,9 +92,13 @@ def _node(schema: Schema, place: _Place) -> Schema:
             schema = _array(schema, place)
         case kind if kind not in _SCALARS and INT_OR_STRING not in schema:
             raise place.refuse(f"type {kind!r} has no structural form")
+    if schema.get("format", "int64") not in _FORMATS:
+        raise place.refuse(f"format {schema['format']} is read differently elsewhere; use a string type with a pattern")
     unknown = sorted(set(schema) - set(_KEPT))
     if unknown:
         raise place.refuse(f"{', '.join(unknown)} has no structural form")
+    if RULES in schema:
+        schema[RULES] = [{key: rule[key] for key in _RULE_KEYS if key in rule} for rule in schema[RULES]]
     return {key: schema[key] for key in _KEPT if key in schema}
 
 
@@ -197,6 +203,8 @@ def _keys_rule(keys: Schema) -> Schema:
 
 
 def _array(schema: Schema, place: _Place) -> Schema:
+    if "prefixItems" in schema:
+        raise place.refuse("a tuple of fixed shape (prefixItems) has no structural form")
     if schema.pop("uniqueItems", False):
         schema[LIST_TYPE] = "set"
     inside = replace(place.at("*"), in_list=True)
