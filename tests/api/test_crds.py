@@ -155,6 +155,12 @@ def test_everything_is_bounded(kind):
 
 
 @EACH
+def test_bounds_are_numbers_that_floating_point_keeps(kind):
+    for path, schema, _ in below(kind):
+        assert all(abs(schema.get(bound, 0)) < 1 << 53 for bound in ("minimum", "maximum")), path
+
+
+@EACH
 def test_every_property_is_documented_on_one_line(kind):
     for path, schema, _ in below(kind):
         for name, inner in schema.get("properties", {}).items():

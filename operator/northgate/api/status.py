@@ -16,7 +16,8 @@ Count = Annotated[int, Field(ge=0, le=2147483647)]
 Short = Annotated[str, Field(max_length=256)]
 Message = Annotated[str, Field(max_length=LONGEST_MESSAGE)]
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
-Generation = Annotated[int, Field(ge=-1, le=9223372036854775807, json_schema_extra={"format": "int64"})]
+# The API server keeps bounds as floating-point numbers: one beyond 2^53 - 1 may come out as another number.
+Generation = Annotated[int, Field(ge=-1, le=9007199254740991, json_schema_extra={"format": "int64"})]
 
 
 class PublishedCondition(Model):
