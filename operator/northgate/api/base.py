@@ -104,7 +104,7 @@ class Model(BaseModel):
         return sum(getattr(self, _snake(f)) is not None for f in fields)
 
 
-_CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def _snake(camel: str) -> str:

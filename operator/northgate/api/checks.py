@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from northgate.api.base import Model
 from northgate.api.conditions import Path, Problem, Reason
@@ -13,6 +13,7 @@ from northgate.api.match import CookieMatch, HeaderMatch, Match, QueryParamMatch
 from northgate.api.regex import regex_problem
 from northgate.api.route import RouteSpec, Rule
 from northgate.api.upstream import UpstreamSpec
+from northgate.api.upstream_checks import defaults_problems, upstream_problems
 
 
 @singledispatch
@@ -27,12 +28,13 @@ def _gateway(spec: EdgeGatewaySpec) -> Iterator[Problem]:
         for name, block in (("timeouts", spec.defaults.timeouts), ("retry", spec.defaults.retry)):
             if block is not None:
                 yield from (problem.below("defaults", name) for problem in block.problems())
+        if spec.defaults.upstream is not None:
+            yield from (problem.below("defaults", "upstream") for problem in defaults_problems(spec.defaults.upstream))
 
 
 @problems_in.register
 def _upstream(spec: UpstreamSpec) -> Iterator[Problem]:
-    for index, endpoint in enumerate(spec.static or ()):
-        yield from _address(endpoint.address, ("static", index, "address"))
+    return upstream_problems(spec)
 
 
 @problems_in.register
@@ -77,13 +79,6 @@ def _prefix_replacement(rule: Rule) -> Iterator[Problem]:
                 Reason.UNSUPPORTED_VALUE,
                 "replaces a matched prefix, so every match of the rule needs a path of type PathPrefix; use replaceFull or regex",
             )
-
-
-def _address(address: str, path: Path) -> Iterator[Problem]:
-    try:
-        ip_address(address)
-    except ValueError:
-        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{address!r} is not an IP address; for a name use dns")
 
 
 def _network(network: str, path: Path) -> Iterator[Problem]:

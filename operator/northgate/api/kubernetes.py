@@ -26,6 +26,7 @@ class Service(msgspec.Struct, frozen=True, rename="camel"):
 
     ports: tuple[ServicePort, ...] = ()
     type: str = "ClusterIP"
+    ip_families: tuple[str, ...] = ()
 
     def port(self, number: int) -> ServicePort | None:
         """The TCP port with this number."""

@@ -98,7 +98,8 @@ class Statuses:
                     return None
                 status = self._status(key, upstream.generation, upstream.conditions, now)
                 total = upstream.endpoints
-                status["endpoints"] = {"total": total, "healthy": total, "summary": f"{total}/{total}"}
+                if total is not None:
+                    status["endpoints"] = {"total": total, "healthy": total, "summary": f"{total}/{total}"}
                 return status
 
     def _route(self, key: ObjectKey, facts: RouteFacts, now: float) -> Document:

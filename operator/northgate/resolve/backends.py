@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import NamedTuple
 
+from northgate.api.balancing import ConsistentHash
 from northgate.api.conditions import Path, Problem, Reason
 from northgate.api.parse import GROUP
 from northgate.api.refs import BackendRef
 from northgate.api.route import RouteSpec, Rule
+from northgate.engine import Collection
 from northgate.features.retry import Budget
 from northgate.resolve.grants import Reference, permitted
+from northgate.resolve.services import service_problem
+from northgate.resolve.upstreams import ResolvedUpstream
 from northgate.world.store import Name, World
 
 
 class ClusterKey(NamedTuple):
     """What makes two references share a cluster: the backend, its port, and a policy that lives in the cluster.
 
-    `port` is 0 for an Upstream. `retry_budget` is the share of retries in percent and the retries always allowed.
+    `port` is 0 for an Upstream. `retry_budget` is the share of retries in percent and the retries always allowed, or
+    empty: cluster keys must be comparable.
     """
 
     kind: str
     namespace: str
     name: str
     port: int
-    retry_budget: tuple[str, int] | None = None
+    retry_budget: tuple[str, int] | tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,14 @@ class RuleBackends:
     """Where one rule's requests go.
 
     `lost` is the weight of references that do not resolve: their share of the requests is answered 500.
-    `features` are the clusters of feature blocks, by the path of the reference inside the rule.
+    `features` are the clusters of feature blocks, by the path of the reference inside the rule. `consistent_hash` is
+    the part of a request that chooses the endpoint, where an Upstream among the targets asks for it.
     """
 
     targets: tuple[Target, ...] = ()
     lost: int = 0
     features: Mapping[Path, ClusterKey] | None = None
+    consistent_hash: ConsistentHash | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,14 @@ class RouteBackends:
         return frozenset(targets.union(*((rule.features or {}).values() for rule in self.rules)))
 
 
-def resolve_backends(world: World, route: Name) -> RouteBackends | None:
+def resolve_backends(world: World, upstreams: Collection[Name, ResolvedUpstream], route: Name) -> RouteBackends | None:
     """The backends of a Route; None when no version of it can be read. Reads no endpoints."""
     spec: RouteSpec | None = world.routes[route].spec
     if spec is None:
         return None
     problems: list[Problem] = []
     rules = tuple(
-        _resolve_rule(_Resolver(world, route[0], ("spec", "rules", index), problems), rule)
+        _resolve_rule(_Resolver(world, upstreams, route[0], ("spec", "rules", index), problems), rule)
         for index, rule in enumerate(spec.rules)
     )
     return RouteBackends(rules, tuple(problems))
@@ -79,24 +85,54 @@ def resolve_backends(world: World, route: Name) -> RouteBackends | None:
 @dataclass(frozen=True, slots=True)
 class _Resolver:
     world: World
+    upstreams: Collection[Name, ResolvedUpstream]
     namespace: str
     path: Path
     problems: list[Problem]
 
-    def cluster(self, ref: BackendRef, path: Path, budget: tuple[str, int] | None) -> ClusterKey | None:
+    def cluster(self, ref: BackendRef, path: Path, budget: tuple[str, int] | tuple[()] = ()) -> ClusterKey | None:
         """The cluster of a reference, or None and a problem."""
         kind = ref.kind or "Service"
         key = ClusterKey(kind, ref.namespace or self.namespace, ref.name, ref.port or 0, budget)
-        problem = _problem(self.world, self.namespace, key)
+        problem = self._problem(key)
         if problem is None:
             return key
         self.problems.append(problem.below(*self.path, *path))
         return None
 
+    def consistent_hash(self, key: ClusterKey) -> ConsistentHash | None:
+        """The part of a request that chooses the endpoint of a cluster."""
+        upstream = self.upstreams.get((key.namespace, key.name)) if key.kind == "Upstream" else None
+        balancer = upstream.spec.load_balancer if upstream is not None else None
+        return balancer.consistent_hash if balancer is not None else None
+
+    def _problem(self, key: ClusterKey) -> Problem | None:
+        upstream = key.kind == "Upstream"
+        group = GROUP if upstream else ""
+        reference = Reference("Route", self.namespace, group, key.kind, key.namespace, key.name)
+        if not permitted(self.world, reference):
+            return Problem((), Reason.REF_NOT_PERMITTED, reference.refused())
+        if upstream:
+            return self._upstream_problem((key.namespace, key.name))
+        return service_problem(self.world, key.namespace, key.name, key.port)
+
+    def _upstream_problem(self, name: Name) -> Problem | None:
+        entry = self.world.upstreams.get(name)
+        if entry is None:
+            return Problem((), Reason.BACKEND_NOT_FOUND, f"Upstream {'/'.join(name)} does not exist")
+        if entry.serving is None or not entry.serving.good:
+            fault = f"Upstream {'/'.join(name)} is invalid: {entry.latest.problems[0]}"
+            return Problem((), Reason.BACKEND_NOT_FOUND, fault)
+        resolved = self.upstreams.get(name)
+        if resolved is None or resolved.unusable is None:
+            return None
+        return Problem((), resolved.unusable.reason, f"Upstream {'/'.join(name)} cannot be used: {resolved.unusable}")
+
 
 def _resolve_rule(resolver: _Resolver, rule: Rule) -> RuleBackends:
     budget = _budget(rule.retry.budget if rule.retry is not None else None)
     targets: list[Target] = []
+    asked: list[tuple[int, ConsistentHash]] = []
     lost = 0
     for index, ref in enumerate(rule.backend_refs or ()):
         weight = 1 if ref.weight is None else ref.weight
@@ -105,51 +141,53 @@ def _resolve_rule(resolver: _Resolver, rule: Rule) -> RuleBackends:
         cluster = resolver.cluster(ref, ("backendRefs", index), budget)
         if cluster is None:
             lost += weight
-        else:
-            targets.append(Target(cluster, weight))
-    return RuleBackends(tuple(targets), lost, dict(_feature_clusters(resolver, rule)) or None)
+            continue
+        targets.append(Target(cluster, weight))
+        consistent_hash = resolver.consistent_hash(cluster)
+        if consistent_hash is not None:
+            asked.append((index, consistent_hash))
+    features = dict(_feature_clusters(resolver, rule)) or None
+    return RuleBackends(tuple(targets), lost, features, _consistent_hash(resolver, asked, alone=len(targets) == 1))
+
+
+def _consistent_hash(
+    resolver: _Resolver, asked: list[tuple[int, ConsistentHash]], *, alone: bool
+) -> ConsistentHash | None:
+    """The first one asked for: a proxy computes one key for a request, before it chooses among the targets."""
+    if not asked:
+        return None
+    first, chosen = asked[0]
+    for index, found in asked:
+        if found != chosen:
+            resolver.problems.append(_other_hash(index, first).below(*resolver.path))
+    if not alone and chosen.cookie is not None and chosen.cookie.ttl is not None:
+        resolver.problems.append(_cookie_not_issued(first).below(*resolver.path))
+    return chosen
+
+
+def _other_hash(index: int, first: int) -> Problem:
+    found = (
+        f"this Upstream has another consistentHash than backendRefs[{first}], which counts for the whole rule; "
+        "give both the same one"
+    )
+    return Problem(("backendRefs", index), Reason.UNSUPPORTED_VALUE, found)
+
+
+def _cookie_not_issued(index: int) -> Problem:
+    found = (
+        "the cookie of this Upstream's consistentHash is issued only where it is the rule's single backend; "
+        "clients without the cookie are spread at random"
+    )
+    return Problem(("backendRefs", index), Reason.UNSUPPORTED_VALUE, found)
 
 
 def _feature_clusters(resolver: _Resolver, rule: Rule) -> Iterator[tuple[Path, ClusterKey]]:
     for field, block in rule.features():
         for path, ref in block.backends():
-            cluster = resolver.cluster(ref, (field, *path), None)
+            cluster = resolver.cluster(ref, (field, *path))
             if cluster is not None:
                 yield (field, *path), cluster
 
 
-def _budget(budget: Budget | None) -> tuple[str, int] | None:
-    return None if budget is None else (budget.percent, budget.min_concurrency or 3)
-
-
-def _problem(world: World, namespace: str, key: ClusterKey) -> Problem | None:
-    upstream = key.kind == "Upstream"
-    reference = Reference("Route", namespace, GROUP if upstream else "", key.kind, key.namespace, key.name)
-    if not permitted(world, reference):
-        return Problem((), Reason.REF_NOT_PERMITTED, reference.refused())
-    return _upstream_problem(world, key) if upstream else _service_problem(world, key)
-
-
-def _upstream_problem(world: World, key: ClusterKey) -> Problem | None:
-    entry = world.upstreams.get((key.namespace, key.name))
-    if entry is None:
-        return Problem((), Reason.BACKEND_NOT_FOUND, f"Upstream {key.namespace}/{key.name} does not exist")
-    if entry.serving is None or not entry.serving.good:
-        fault = f"Upstream {key.namespace}/{key.name} is invalid: {entry.latest.problems[0]}"
-        return Problem((), Reason.BACKEND_NOT_FOUND, fault)
-    return None
-
-
-def _service_problem(world: World, key: ClusterKey) -> Problem | None:
-    entry = world.services.get((key.namespace, key.name))
-    if entry is None or entry.spec is None:
-        return Problem((), Reason.BACKEND_NOT_FOUND, f"Service {key.namespace}/{key.name} does not exist")
-    if entry.spec.port(key.port) is None:
-        ports = [str(p.port) for p in entry.spec.ports]
-        near = get_close_matches(str(key.port), ports, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        found = (
-            f"Service {key.namespace}/{key.name} has no TCP port {key.port}; it has {', '.join(ports) or 'none'}{hint}"
-        )
-        return Problem((), Reason.PORT_NOT_FOUND, found)
-    return None
+def _budget(budget: Budget | None) -> tuple[str, int] | tuple[()]:
+    return () if budget is None else (budget.percent, budget.min_concurrency or 3)

@@ -61,31 +61,6 @@ class GatewayFacts:
     listeners: tuple[ListenerFacts, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamFacts:
-    """What is known of an Upstream. `endpoints` counts those that may be used."""
-
-    generation: int
-    conditions: tuple[Condition, ...]
-    endpoints: int
-
-
-def upstream_facts(entry: Entry) -> UpstreamFacts:
-    """What is known of an Upstream."""
-    problems = entry.latest.problems
-    if problems and not entry.fell_back:
-        refused = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(problems))
-        return UpstreamFacts(entry.latest.generation, (refused,), 0)
-    accepted = Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
-    conditions = (accepted, *(_degraded(entry),)) if problems else (accepted,)
-    return UpstreamFacts(entry.latest.generation, conditions, len(entry.spec.static or ()))
-
-
-def _degraded(entry: Entry) -> Condition:
-    message = _what_serves(entry, entry.latest.problems)
-    return Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, message)
-
-
 def route_facts(
     entry: Entry, parents: tuple[Parent, ...] | None, backends: RouteBackends | None, clashes: tuple[Clash, ...]
 ) -> RouteFacts:

@@ -9,24 +9,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from northgate.api.gateway import Defaults, EdgeGatewaySpec
-from northgate.api.upstream import UpstreamDefaults
 from northgate.engine import Derived, Index
 from northgate.resolve.attachment import Parent, Place, Table, attach, connection_places, http_places, table_of
 from northgate.resolve.backends import ClusterKey, RouteBackends, resolve_backends
-from northgate.resolve.facts import (
-    GatewayFacts,
-    RouteFacts,
-    UpstreamFacts,
-    gateway_facts,
-    route_facts,
-    upstream_facts,
-)
+from northgate.resolve.facts import GatewayFacts, RouteFacts, gateway_facts, route_facts
 from northgate.resolve.gateways import ResolvedGateway, resolve_gateway
 from northgate.resolve.precedence import HostTable, Ranking, order_host, rank_route
-from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, content_version
-from northgate.translate import names, secrets, wire
-from northgate.translate.clusters import Backend, endpoints_key, envoy_cluster
-from northgate.translate.endpoints import EndpointsKey, SourceEndpoints, endpoints_name, load_assignment
+from northgate.resolve.upstream_facts import UpstreamFacts, upstream_facts
+from northgate.snapshot.resource import LISTENER, SECRET, Resource, encoded_resource
+from northgate.snapshot.upstream_stages import ClusterOf, ResolvedUpstreams, UpstreamStages
+from northgate.translate import names, secrets
 from northgate.translate.listeners import Binding, Forward, envoy_listener
 from northgate.translate.routes import RouteFrames, route_frames
 from northgate.translate.virtual_hosts import VirtualHostFrame, misdirected, virtual_host
@@ -52,13 +44,6 @@ class ListenerResult(NamedTuple):
 
     resource: Resource
     clusters: frozenset[ClusterKey]
-
-
-class ClusterResult(NamedTuple):
-    """A cluster's resource and the endpoints it asks for."""
-
-    resource: Resource
-    endpoints: EndpointsKey | None
 
 
 class Compiler:
@@ -88,8 +73,9 @@ class Compiler:
         self.parents: Derived[Name, tuple[Parent, ...]] = engine.map(
             "attachment", world.routes, lambda name: attach(world, self.gateways, name)
         )
+        self._upstreams = ResolvedUpstreams(world)
         self.backends: Derived[Name, RouteBackends] = engine.map(
-            "backends", world.routes, lambda name: resolve_backends(world, name)
+            "backends", world.routes, lambda name: resolve_backends(world, self._upstreams.resolved, name)
         )
         self.rankings: Derived[Name, Ranking] = engine.map(
             "rankings", world.routes, lambda name: rank_route(world, name)
@@ -129,24 +115,12 @@ class Compiler:
 
     def _declare_upstream(self) -> None:
         engine = self.world.engine
-        self._by_route: Index[tuple[Name, ClusterKey], Attached] = engine.index(
-            self.routes, lambda key, frames: ((key.gateway, cluster) for cluster in frames.clusters)
+        used: Index[ClusterOf, Attached] = engine.index(
+            self.routes, lambda key, frames: (ClusterOf(key.gateway, cluster) for cluster in frames.clusters)
         )
-        self.clusters: Derived[tuple[Name, ClusterKey], ClusterResult] = engine.group(
-            "clusters", self._by_route, self._cluster
-        )
-        self._by_endpoints: Index[EndpointsKey, tuple[Name, ClusterKey]] = engine.index(
-            self.clusters, lambda _, found: (found.endpoints,) if found.endpoints is not None else ()
-        )
-        self.assignments: Derived[EndpointsKey, Resource] = engine.group(
-            "assignments", self._by_endpoints, self._assignment
-        )
-        self._by_gateway_endpoints: Index[tuple[Name, EndpointsKey], tuple[Name, ClusterKey]] = engine.index(
-            self.clusters, lambda key, found: ((key[0], found.endpoints),) if found.endpoints is not None else ()
-        )
-        self.endpoints: Derived[tuple[Name, EndpointsKey], Resource] = engine.group(
-            "endpoints", self._by_gateway_endpoints, lambda key: self.assignments[key[1]]
-        )
+        stages = UpstreamStages(self.world, self.defaults, self._upstreams, used)
+        self.clusters, self.assignments, self.endpoints = stages.clusters, stages.assignments, stages.endpoints
+        self.credentials = stages.credentials
         self._by_certificate: Index[tuple[Name, Name], Name] = engine.index(self.gateways, _certificates)
         self.certificates: Derived[tuple[Name, Name], Resource] = engine.group(
             "certificates", self._by_certificate, self._certificate
@@ -162,7 +136,7 @@ class Compiler:
             "gateway facts", self.world.gateways, self._gateway_facts
         )
         self.upstream_facts: Derived[Name, UpstreamFacts] = engine.map(
-            "upstream facts", self.world.upstreams, lambda name: upstream_facts(self.world.upstreams[name])
+            "upstream facts", self.world.upstreams, self._upstream_facts
         )
         self._routes_by_gateway: Index[Name, Name] = engine.index(
             self.parents, lambda _, parents: {parent.gateway for parent in parents}
@@ -192,6 +166,10 @@ class Compiler:
         attached = {one.name: len(self._attached_to.bucket((name, one.name))) for one in listeners}
         return gateway_facts(self.world.gateways[name], gateway, attached)
 
+    def _upstream_facts(self, name: Name) -> UpstreamFacts:
+        endpoints = self._upstreams.endpoints.get(name) or ()
+        return upstream_facts(self.world.upstreams[name], self._upstreams.resolved.get(name), endpoints)
+
     def _route_frames(self, key: Attached) -> RouteFrames | None:
         backends = self.backends.get(key.route)
         defaults = self.defaults.get(key.gateway)
@@ -210,7 +188,7 @@ class Compiler:
             return None
         listener, clusters = made
         depends = frozenset(map(names.cluster, clusters))
-        return ListenerResult(_resource(LISTENER, listener.name, wire.encode(listener), depends), clusters)
+        return ListenerResult(encoded_resource(LISTENER, listener.name, listener, depends), clusters)
 
     def _forwards(self, key: Port) -> Iterator[Forward]:
         for place in self.places_of_port.bucket(key):
@@ -222,56 +200,12 @@ class Compiler:
                 )
                 yield Forward(listener, place.host, backends)
 
-    def _cluster(self, bucket: tuple[Name, ClusterKey]) -> ClusterResult | None:
-        gateway, key = bucket
-        backend = self._backend(gateway, key)
-        if backend is None:
-            return None
-        cluster = envoy_cluster(backend)
-        endpoints = endpoints_key(backend)
-        depends = frozenset((endpoints_name(endpoints),)) if endpoints is not None else frozenset()
-        return ClusterResult(_resource(CLUSTER, cluster.name, wire.encode(cluster), depends), endpoints)
-
-    def _backend(self, gateway: Name, key: ClusterKey) -> Backend | None:
-        inherited = self.defaults.get(gateway)
-        defaults = (inherited.upstream if inherited is not None else None) or UpstreamDefaults.model_construct()
-        place = (key.namespace, key.name)
-        if key.kind == "Upstream":
-            entry = self.world.upstreams.get(place)
-            return None if entry is None else Backend(key, entry.spec, None, defaults)
-        entry = self.world.services.get(place)
-        port = entry.spec.port(key.port) if entry is not None and entry.spec is not None else None
-        return None if port is None else Backend(key, None, port.app_protocol, defaults)
-
-    def _assignment(self, key: EndpointsKey) -> Resource:
-        assignment = load_assignment(key, self._sources(key))
-        return _resource(ENDPOINT, assignment.cluster_name, wire.encode(assignment))
-
-    def _sources(self, key: EndpointsKey) -> Iterator[SourceEndpoints]:
-        if key.kind == "Service":
-            yield self._source(key.namespace, key.name, key.port)._replace(source=None)
-            return
-        entry = self.world.upstreams.get((key.namespace, key.name))
-        for source in (entry.spec.services or ()) if entry is not None and entry.spec is not None else ():
-            yield self._source(key.namespace, source.name, source.port)._replace(source=source)
-
-    def _source(self, namespace: str, service: str, port: int) -> SourceEndpoints:
-        entry = self.world.services.get((namespace, service))
-        found = entry.spec.port(port) if entry is not None and entry.spec is not None else None
-        slices = self.world.slices_of_service.bucket((namespace, service)) if found is not None else ()
-        return SourceEndpoints(
-            None, found.name if found is not None else "", tuple(self.world.slices[one].spec for one in slices)
-        )
-
     def _certificate(self, key: tuple[Name, Name]) -> Resource | None:
         entry = self.world.secrets.get(key[1])
         if entry is None or entry.spec is None:
             return None
-        return _resource(SECRET, names.certificate(key[1]), wire.encode(secrets.certificate(key[1], entry.spec)))
-
-
-def _resource(type_url: str, name: str, body: bytes, depends: frozenset[str] = frozenset()) -> Resource:
-    return Resource(type_url, name, content_version(body), body, depends)
+        name = names.certificate(key[1])
+        return encoded_resource(SECRET, name, secrets.certificate(name, entry.spec))
 
 
 def _defaults(world: World, name: Name) -> Defaults | None:

@@ -44,7 +44,7 @@ class Snapshots:
 
     def _stages(self) -> Iterator[Derived[Any, Any]]:
         compiler = self._compiler
-        yield from (compiler.clusters, compiler.endpoints, compiler.listeners)
+        yield from (compiler.clusters, compiler.endpoints, compiler.credentials, compiler.listeners)
         yield from (compiler.virtual_hosts, compiler.misdirected, compiler.certificates)
 
     def _hold(self, gateway: Name, type_url: str, name: str, resource: Resource | None) -> bool:
@@ -60,6 +60,7 @@ class Snapshots:
         compiler = self._compiler
         yield from _changed(CLUSTER, compiler.clusters, lambda key: names.cluster(key[1]), lambda found: found.resource)
         yield from _changed(ENDPOINT, compiler.endpoints, lambda key: endpoints_name(key[1]), lambda found: found)
+        yield from _changed(SECRET, compiler.credentials, lambda key: names.credential(key[1]), lambda found: found)
         yield from _changed(
             LISTENER, compiler.listeners, lambda key: names.listener(*key), lambda found: found.resource
         )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from types import MappingProxyType
+from typing import Any
+
+from northgate.translate import wire
 
 _PREFIX = "type.googleapis.com/envoy.config."
 
@@ -44,6 +47,12 @@ class Resource:
     version: str
     body: bytes = field(repr=False)
     depends: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+def encoded_resource(type_url: str, name: str, message: Any, depends: frozenset[str] = frozenset()) -> Resource:
+    """A message as a resource; equal messages give equal resources."""
+    body = wire.encode(message)
+    return Resource(type_url, name, content_version(body), body, depends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,61 +5,64 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2
-from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.clusters.common.dns.v3 import dns_pb2
+from envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as hpo
 
+from northgate.api.balancing import LoadBalancer
 from northgate.api.base import milliseconds
-from northgate.api.upstream import CircuitBreaker, StaticEndpoint, UpstreamDefaults, UpstreamSpec
+from northgate.api.upstream import CircuitBreaker, Dns, UpstreamDefaults, UpstreamSpec
 from northgate.resolve.backends import ClusterKey
+from northgate.resolve.endpoints import EndpointsKey
+from northgate.resolve.upstreams import Trust
 from northgate.translate import names
-from northgate.translate.endpoints import EndpointsKey, endpoints_name
+from northgate.translate.balancing import balancing_policy
+from northgate.translate.endpoints import dns_assignment, endpoints_name, static_assignment
+from northgate.translate.health import active_check, outlier_detection
 from northgate.translate.sources import ads
+from northgate.translate.upstream_tls import server_name, tls_socket
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP2_APP_PROTOCOLS = frozenset({"kubernetes.io/h2c", "h2c", "grpc", "http2"})
+_FAMILIES = {
+    "V4Only": dns_pb2.V4_ONLY,
+    "V6Only": dns_pb2.V6_ONLY,
+    "V4Preferred": dns_pb2.V4_PREFERRED,
+    "All": dns_pb2.ALL,
+}
+_SERVICE = UpstreamSpec.model_construct()
+"""A Service has none of an Upstream's settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What a cluster is made from: a Service's application protocol or an Upstream, and the gateway's defaults."""
+    """What a cluster is made from: a Service's application protocol or an Upstream, and the gateway's defaults.
+
+    `trust` is there for every Upstream with TLS.
+    """
 
     key: ClusterKey
     upstream: UpstreamSpec | None
     app_protocol: str | None
     defaults: UpstreamDefaults
+    trust: Trust | None = None
 
 
 def envoy_cluster(backend: Backend) -> cluster_pb2.Cluster:
     """The cluster of a backend."""
     cluster = cluster_pb2.Cluster(name=names.cluster(backend.key))
-    upstream = backend.upstream or UpstreamSpec.model_construct()
+    upstream = backend.upstream or _SERVICE
     timeout = upstream.connect_timeout or backend.defaults.connect_timeout or "2s"
     cluster.connect_timeout.FromMilliseconds(milliseconds(timeout))
     cluster.per_connection_buffer_limit_bytes.value = 32_768
     _discovery(cluster, backend)
+    _balancing(cluster, upstream)
+    _health(cluster, backend)
     _protocol(cluster, upstream, backend.app_protocol)
-    _limits(cluster, upstream.circuit_breaker or backend.defaults.circuit_breaker or CircuitBreaker(), backend.key)
+    _limits(cluster, upstream.circuit_breaker or backend.defaults.circuit_breaker, backend.key)
+    if upstream.tls is not None and backend.trust is not None:
+        cluster.transport_socket.CopyFrom(tls_socket(upstream, upstream.tls, backend.trust))
     return cluster
-
-
-def _discovery(cluster: cluster_pb2.Cluster, backend: Backend) -> None:
-    key = endpoints_key(backend)
-    if key is not None:
-        cluster.type = cluster_pb2.Cluster.EDS
-        cluster.eds_cluster_config.eds_config.CopyFrom(ads())
-        cluster.eds_cluster_config.service_name = endpoints_name(key)
-    elif backend.upstream is not None and backend.upstream.static is not None:
-        cluster.type = cluster_pb2.Cluster.STATIC
-        cluster.load_assignment.CopyFrom(_static(cluster.name, backend.upstream.static))
-    elif backend.upstream is not None and backend.upstream.dns is not None:
-        cluster.type = cluster_pb2.Cluster.STRICT_DNS
-        dns = backend.upstream.dns
-        assignment = cluster.load_assignment
-        assignment.cluster_name = cluster.name
-        endpoint = assignment.endpoints.add().lb_endpoints.add().endpoint
-        endpoint.address.socket_address.address = dns.hostname
-        endpoint.address.socket_address.port_value = dns.port
 
 
 def endpoints_key(backend: Backend) -> EndpointsKey | None:
@@ -72,17 +75,54 @@ def endpoints_key(backend: Backend) -> EndpointsKey | None:
     return None
 
 
-def _static(name: str, endpoints: tuple[StaticEndpoint, ...]) -> endpoint_pb2.ClusterLoadAssignment:
-    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    for one in endpoints:
-        group = assignment.endpoints.add(priority=one.priority or 0)
-        found = endpoint_components_pb2.LbEndpoint()
-        found.endpoint.address.socket_address.CopyFrom(
-            address_pb2.SocketAddress(address=one.address, port_value=one.port)
-        )
-        found.load_balancing_weight.value = one.weight or 1
-        group.lb_endpoints.append(found)
-    return assignment
+def _discovery(cluster: cluster_pb2.Cluster, backend: Backend) -> None:
+    # What the source no longer names is gone, whatever a health check still finds there.
+    cluster.ignore_health_on_host_removal = True
+    key = endpoints_key(backend)
+    if key is not None:
+        cluster.type = cluster_pb2.Cluster.EDS
+        cluster.eds_cluster_config.eds_config.CopyFrom(ads())
+        cluster.eds_cluster_config.service_name = endpoints_name(key)
+    elif backend.upstream is not None and backend.upstream.static is not None:
+        cluster.type = cluster_pb2.Cluster.STATIC
+        cluster.load_assignment.CopyFrom(static_assignment(cluster.name, backend.upstream.static))
+    elif backend.upstream is not None and backend.upstream.dns is not None:
+        _resolving(cluster, backend.upstream.dns)
+
+
+def _resolving(cluster: cluster_pb2.Cluster, dns: Dns) -> None:
+    config = DnsCluster(dns_lookup_family=_FAMILIES[dns.family or "V4Preferred"])
+    if dns.refresh is None:
+        config.respect_dns_ttl = True
+    else:
+        config.dns_refresh_rate.FromMilliseconds(milliseconds(dns.refresh))
+    config.dns_failure_refresh_rate.base_interval.FromSeconds(1)
+    config.dns_failure_refresh_rate.max_interval.FromSeconds(10)
+    cluster.cluster_type.name = "envoy.cluster.dns"
+    cluster.cluster_type.typed_config.Pack(config, deterministic=True)
+    cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, dns))
+
+
+def _balancing(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec) -> None:
+    weighted = any(source.weight is not None for source in upstream.services or ())
+    policy = balancing_policy(upstream.load_balancer or LoadBalancer(), weighted_localities=weighted)
+    cluster.load_balancing_policy.CopyFrom(policy)
+
+
+def _health(cluster: cluster_pb2.Cluster, backend: Backend) -> None:
+    upstream, own, inherited = backend.upstream, None, backend.defaults.health_check
+    if upstream is not None and upstream.health_check is not None:
+        own = upstream.health_check
+        if own.active is not None:
+            host = server_name(upstream) or f"{backend.key.name}.{backend.key.namespace}"
+            cluster.health_checks.append(active_check(own.active, host, upstream.protocol))
+    blocks = [block for block in (own, inherited) if block is not None]
+    passive = next((block.passive for block in blocks if block.passive is not None), None)
+    if passive is not None:
+        cluster.outlier_detection.CopyFrom(outlier_detection(passive))
+    panic = next((block.panic_threshold for block in blocks if block.panic_threshold is not None), None)
+    if panic is not None:
+        cluster.common_lb_config.healthy_panic_threshold.value = panic
 
 
 def _protocol(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec, app_protocol: str | None) -> None:
@@ -98,14 +138,18 @@ def _protocol(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec, app_protocol
     cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options, deterministic=True)
 
 
-def _limits(cluster: cluster_pb2.Cluster, limits: CircuitBreaker, key: ClusterKey) -> None:
+def _limits(cluster: cluster_pb2.Cluster, wanted: CircuitBreaker | None, key: ClusterKey) -> None:
+    limits = wanted or CircuitBreaker.model_construct()
     thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(track_remaining=True)
     thresholds.max_connections.value = limits.max_connections or 100_000
     thresholds.max_pending_requests.value = limits.max_pending_requests or 10_000
     thresholds.max_requests.value = limits.max_requests or 100_000
     thresholds.max_retries.value = limits.max_retries or 1_000
-    if key.retry_budget is not None:
+    if key.retry_budget:
         percent, concurrency = key.retry_budget
         thresholds.retry_budget.budget_percent.value = float(percent)
         thresholds.retry_budget.min_retry_concurrency.value = concurrency
     cluster.circuit_breakers.thresholds.append(thresholds)
+    if limits.per_endpoint is not None:
+        per_host = cluster.circuit_breakers.per_host_thresholds.add()
+        per_host.max_connections.value = limits.per_endpoint.max_connections

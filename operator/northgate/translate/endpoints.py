@@ -1,32 +1,14 @@
-"""Which addresses does a backend have? EndpointSlices become one cluster load assignment, without touching routes."""
+"""How are a backend's addresses told to Envoy? As one cluster load assignment, without touching clusters or routes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
-from northgate.api.kubernetes import Endpoint, EndpointSlice
-from northgate.api.upstream import ServiceSource
-
-
-class EndpointsKey(NamedTuple):
-    """A set of endpoints: those of a Service's port, or of all Services of an Upstream (port 0)."""
-
-    kind: str
-    namespace: str
-    name: str
-    port: int
-
-
-class SourceEndpoints(NamedTuple):
-    """The slices of one Service, the name of the port that counts, and what the Upstream says of them."""
-
-    source: ServiceSource | None
-    port_name: str
-    slices: tuple[EndpointSlice, ...]
+from northgate.api.upstream import Dns, StaticEndpoint
+from northgate.resolve.endpoints import EndpointGroup, EndpointsKey, dense_priorities
 
 
 def endpoints_name(key: EndpointsKey) -> str:
@@ -35,43 +17,44 @@ def endpoints_name(key: EndpointsKey) -> str:
     return f"{name}/{key.port}" if key.kind == "Service" else name
 
 
-def load_assignment(key: EndpointsKey, sources: Iterable[SourceEndpoints]) -> endpoint_pb2.ClusterLoadAssignment:
-    """All ready endpoints, grouped by priority and locality, in a fixed order."""
-    groups: dict[tuple[int, str, str], set[tuple[str, int]]] = {}
-    for source in sources:
-        for slice_ in source.slices:
-            _collect(groups, source, slice_)
+def load_assignment(key: EndpointsKey, groups: Iterable[EndpointGroup]) -> endpoint_pb2.ClusterLoadAssignment:
+    """Endpoints of Services, a locality for each group."""
     assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=endpoints_name(key))
-    for (priority, region, zone), addresses in sorted(groups.items()):
-        group = assignment.endpoints.add(priority=priority)
-        group.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone))
-        group.load_balancing_weight.value = len(addresses)
-        for address, port in sorted(addresses):
-            endpoint = endpoint_components_pb2.LbEndpoint()
-            endpoint.endpoint.address.socket_address.address = address
-            endpoint.endpoint.address.socket_address.port_value = port
-            group.lb_endpoints.append(endpoint)
+    for group in groups:
+        locality = assignment.endpoints.add(priority=group.priority)
+        locality.locality.CopyFrom(base_pb2.Locality(region=group.region, zone=group.zone, sub_zone=group.part))
+        locality.load_balancing_weight.value = group.weight
+        locality.lb_endpoints.extend(_endpoint(address.ip, address.port) for address in group.addresses)
     return assignment
 
 
-def _collect(
-    groups: dict[tuple[int, str, str], set[tuple[str, int]]], source: SourceEndpoints, slice_: EndpointSlice
-) -> None:
-    port = next((p.port for p in slice_.ports if (p.name or "") == source.port_name and p.protocol == "TCP"), None)
-    if port is None or slice_.address_type not in ("IPv4", "IPv6"):
-        return
-    for endpoint in slice_.endpoints:
-        if _usable(endpoint):
-            priority, region, zone = _place(source.source, endpoint)
-            groups.setdefault((priority, region, zone), set()).update((a, port) for a in endpoint.addresses)
+def static_assignment(name: str, endpoints: tuple[StaticEndpoint, ...]) -> endpoint_pb2.ClusterLoadAssignment:
+    """Endpoints that an Upstream lists itself, in a fixed order."""
+    ranks = dense_priorities(one.priority or 0 for one in endpoints)
+    groups: dict[tuple[int, str, str], list[StaticEndpoint]] = {}
+    for one in endpoints:
+        region, zone = (one.locality.region, one.locality.zone) if one.locality is not None else ("", "")
+        groups.setdefault((ranks[one.priority or 0], region or "", zone or ""), []).append(one)
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    for (priority, region, zone), members in sorted(groups.items(), key=lambda group: group[0]):
+        locality = assignment.endpoints.add(priority=priority)
+        locality.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone))
+        for one in members:
+            found = _endpoint(one.address, one.port)
+            found.load_balancing_weight.value = one.weight or 1
+            locality.lb_endpoints.append(found)
+    return assignment
 
 
-def _usable(endpoint: Endpoint) -> bool:
-    return endpoint.conditions.ready is not False
+def dns_assignment(name: str, dns: Dns) -> endpoint_pb2.ClusterLoadAssignment:
+    """A name whose addresses the proxy finds by itself."""
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    assignment.endpoints.add().lb_endpoints.append(_endpoint(dns.hostname, dns.port))
+    return assignment
 
 
-def _place(source: ServiceSource | None, endpoint: Endpoint) -> tuple[int, str, str]:
-    locality = source.locality if source is not None else None
-    region = (locality.region or "") if locality is not None else ""
-    zone = (locality.zone or "") if locality is not None and locality.zone is not None else endpoint.zone or ""
-    return (source.priority or 0) if source is not None else 0, region, zone
+def _endpoint(address: str, port: int) -> endpoint_components_pb2.LbEndpoint:
+    found = endpoint_components_pb2.LbEndpoint()
+    found.endpoint.address.socket_address.address = address
+    found.endpoint.address.socket_address.port_value = port
+    return found

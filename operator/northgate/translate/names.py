@@ -7,12 +7,18 @@ hold, so two objects never share a name.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import assert_never
 
 from northgate.resolve.attachment import Table
 from northgate.resolve.backends import ClusterKey
+from northgate.resolve.upstreams import Authorities, ClientCertificate, Credential
 from northgate.world.store import Name
 
 XDS_CLUSTER = "xds_cluster"
+
+NOWHERE = "northgate-missing-backend"
+"""A cluster that never exists: connections forwarded to it are closed. Names of backends have a slash, so it is free.
+"""
 
 
 def group(gateway: Name) -> str:
@@ -36,7 +42,7 @@ def cluster(key: ClusterKey) -> str:
     name = _plain((key.namespace, key.name))
     if key.kind == "Service":
         name += f"/{key.port}"
-    if key.retry_budget is not None:
+    if key.retry_budget:
         name += "/" + blake2b(repr(key.retry_budget).encode(), digest_size=4).hexdigest()
     return name
 
@@ -44,6 +50,17 @@ def cluster(key: ClusterKey) -> str:
 def certificate(secret: Name) -> str:
     """A certificate that listeners serve."""
     return f"listener/{secret[0]}/{secret[1]}"
+
+
+def credential(what: Credential) -> str:
+    """What is shown to endpoints, or what their certificates are verified with."""
+    match what:
+        case ClientCertificate(secret=secret):
+            return f"upstream/{secret[0]}/{secret[1]}"
+        case Authorities(holders=holders):
+            return "ca/" + ",".join(f"{one.kind.lower()}/{one.namespace}/{one.name}" for one in holders)
+        case _:
+            assert_never(what)
 
 
 def rule(route: Name, number: int, name: str | None) -> str:

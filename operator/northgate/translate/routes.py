@@ -15,6 +15,7 @@ from northgate.api.route import FEATURES, RouteSpec, Rule
 from northgate.features.timeouts import Timeouts
 from northgate.resolve.backends import ClusterKey, RouteBackends, RuleBackends
 from northgate.translate import names, wire
+from northgate.translate.balancing import hash_policy
 from northgate.translate.matches import route_match, write_fraction
 from northgate.world.store import Entry, Name
 
@@ -127,6 +128,8 @@ def _draft(rule: _Rule, match: Match, envoy_match: rc.RouteMatch) -> RouteDraft:
 
 
 def _forward(action: rc.RouteAction, backends: RuleBackends) -> None:
+    if backends.consistent_hash is not None:
+        action.hash_policy.append(hash_policy(backends.consistent_hash))
     if len(backends.targets) == 1:
         action.cluster = names.cluster(backends.targets[0].cluster)
         return
