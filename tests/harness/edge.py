@@ -18,6 +18,7 @@ from northgate.files.documents import read_documents
 from northgate.ops.echo_server import EchoUpstreams
 from northgate.ops.scenery import HTTP_UPSTREAMS, TCP_UPSTREAMS, endpoint_slices, localised, make_pair, secret
 from northgate.ops.table_run import Place
+from northgate.translate.bootstrap import BootstrapOptions, NodeIdentity, TcpAddress, bootstrap_yaml
 from northgate.translate.listeners import Binding
 from northgate.world.key import ObjectKey
 from northgate.world.store import Name
@@ -32,8 +33,11 @@ class RunningEdge:
     `ports` are the gateway's ports that get a free one here; `place` runs request tables against the edge.
     """
 
-    def __init__(self, gateway: Name = ("edge", "edge"), ports: Iterable[int] = (80, 443)) -> None:
+    def __init__(
+        self, gateway: Name = ("edge", "edge"), ports: Iterable[int] = (80, 443), *, delta: bool = True
+    ) -> None:
         self.gateway = gateway
+        self.delta = delta
         self._held = HeldPorts()
         self.ports = {port: self._held() for port in ports}
         self.plane = ControlPlane(Binding("127.0.0.1", self.ports))
@@ -47,7 +51,10 @@ class RunningEdge:
         address = await self.plane.start("127.0.0.1:0")
         for port in self.ports.values():
             self._held.release(port)
-        self.envoy = EnvoyProcess(_bootstrap("/".join(self.gateway), address))
+        host, _, port = address.rpartition(":")
+        node = NodeIdentity("proxy-1", "/".join(self.gateway))
+        options = BootstrapOptions(node, TcpAddress(host, int(port)), "replaced", delta=self.delta)
+        self.envoy = EnvoyProcess(bootstrap_yaml(options))
         return self
 
     async def __aexit__(
@@ -103,40 +110,3 @@ class RunningEdge:
     def status(self, kind: str, name: str, namespace: str = "demo") -> StatusDocument:
         """The status of one object now."""
         return self.plane.statuses()[ObjectKey("northgate.dev", kind, namespace, name)]
-
-
-def _bootstrap(group: str, address: str) -> dict[str, Any]:
-    host, _, port = address.rpartition(":")
-    endpoint = {"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}}
-    http2 = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-    return {
-        "node": {"id": "proxy-1", "cluster": group},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds_cluster"}}],
-            },
-            "cds_config": source,
-            "lds_config": source,
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds_cluster",
-                    "type": "STATIC",
-                    "load_assignment": {
-                        "cluster_name": "xds_cluster",
-                        "endpoints": [{"lb_endpoints": [endpoint]}],
-                    },
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
-                    },
-                }
-            ]
-        },
-    }

@@ -58,12 +58,14 @@ def status(
 
 def _fetch(server: str) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://{server}/status", timeout=10) as answer:  # noqa: S310 - http, as written
+        with urllib.request.urlopen(f"http://{server}/status", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        typer.echo(f"no control plane answers at {server} ({reason}); start `northgate serve`, or set --server", err=True)
+        typer.echo(
+            f"no control plane answers at {server} ({reason}); start `northgate serve`, or set --server", err=True
+        )
         raise typer.Exit(UNREACHABLE) from None
 
 
@@ -72,7 +74,7 @@ def _printed(found: Mapping[str, Any], output: Format) -> str:
         case Format.JSON:
             return json.dumps(found, indent=2) + "\n"
         case Format.YAML:
-            import yaml  # noqa: PLC0415 - loaded only when asked for
+            import yaml
 
             text: str = yaml.safe_dump(found, sort_keys=False, width=120)
             return text
@@ -103,10 +105,8 @@ def _problems(found: Mapping[str, Any]) -> str:
 
 
 def _file_problem(problem: Mapping[str, Any]) -> str:
-    if "file" in problem:
-        place = f"{problem['file']}:{problem['line']}:{problem['column']}"
-    else:
-        place = str(problem["object"])
+    in_file = "file" in problem
+    place = f"{problem['file']}:{problem['line']}:{problem['column']}" if in_file else str(problem["object"])
     kept = " (the last good version still serves)" if problem.get("lastGoodServes") else ""
     return "✗ " + ": ".join(part for part in (place, problem.get("field", ""), problem["message"]) if part) + kept
 
@@ -157,5 +157,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     widths = [max(len(str(row[column])) for row in (header, *rows)) for column in range(len(header))]
-    lines = ("   ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows))
+    lines = (
+        "   ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)
+    )
     return "\n".join(line.rstrip() for line in lines) + "\n"
