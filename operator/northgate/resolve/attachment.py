@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from northgate.api.conditions import Condition, Problem, Reason, Status, Type
@@ -11,6 +11,7 @@ from northgate.api.gateway import AllowedRoutes
 from northgate.api.refs import ParentRef
 from northgate.api.route import RouteSpec
 from northgate.engine import Collection
+from northgate.resolve.connections import connection_problems
 from northgate.resolve.gateways import ResolvedGateway, ResolvedListener
 from northgate.resolve.hostnames import ANY, covers, intersection
 from northgate.world.store import Name, World
@@ -80,40 +81,62 @@ def _attach_to(
     gateway = gateways.get(name)
     if gateway is None:
         return _refused(name, Reason.NO_MATCHING_PARENT, f"EdgeGateway {'/'.join(name)} does not exist")
-    wanted = [one for one in gateway.listeners if _is_meant(one, ref)]
-    if not wanted:
-        known = ", ".join(one.name for one in gateway.listeners)
-        return _refused(
-            name,
-            Reason.NO_MATCHING_PARENT,
-            f"spec.parentRefs[{index}]: EdgeGateway {'/'.join(name)} has no such listener; it has {known}",
-        )
-    allowed = [one for one in wanted if _namespace_allowed(world, gateway, one, route[0])]
+    meant = [one for one in gateway.listeners if _is_meant(one, ref)]
+    where = f"spec.parentRefs[{index}]"
+    if not meant:
+        return _refused(name, Reason.NO_MATCHING_PARENT, f"{where}: {_no_such_listener(gateway)}")
+    standing = [one for one in meant if one.accepted]
+    if not standing:
+        fault = f"listener {meant[0].name} of EdgeGateway {'/'.join(name)} is itself not accepted"
+        return _refused(name, Reason.NO_MATCHING_PARENT, f"{where}: {fault}; see the gateway's status")
+    allowed = [one for one in standing if _namespace_allowed(world, gateway, one, route[0])]
     if not allowed:
         return _refused(
             name,
             Reason.NOT_ALLOWED_BY_LISTENERS,
-            f"spec.parentRefs[{index}]: no listener of EdgeGateway {'/'.join(name)} allows Routes from namespace "
-            f"{route[0]}; ask for it in the listener's allowedRoutes.namespaces",
+            f"{where}: no listener of EdgeGateway {'/'.join(name)} allows Routes from namespace {route[0]}; "
+            "ask for it in the listener's allowedRoutes.namespaces",
         )
-    return _attach_hosts(gateway, allowed, route, spec)
+    fitting = [one for one in allowed if one.http or not any(connection_problems(one.protocol, spec))]
+    if not fitting:
+        problem = next(connection_problems(allowed[0].protocol, spec))
+        return _refused(name, problem.reason, f"{problem.below('spec')} (listener {allowed[0].name})")
+    return _attach_hosts(gateway, fitting, route, spec)
 
 
-def _attach_hosts(gateway: ResolvedGateway, allowed: list[ResolvedListener], route: Name, spec: RouteSpec) -> Parent:
-    attachments: list[Attachment] = []
-    problems: list[Problem] = []
-    for listener in allowed:
-        hosts = intersection(listener.hostname, _hosts_for(listener, spec))
-        free = tuple(host for host in hosts if _host_allowed(listener.allowed, route[0], host))
-        problems.extend(_undelegated(listener, host) for host in hosts if host not in free)
-        if free:
-            attachments.append(Attachment(listener.name, table_of(gateway.name, listener), listener.http, free))
-    if attachments:
+def _no_such_listener(gateway: ResolvedGateway) -> str:
+    known = ", ".join(one.name for one in gateway.listeners)
+    found = f"EdgeGateway {'/'.join(gateway.name)} has no such listener; it has {known}"
+    if any(not one.http for one in gateway.listeners):
+        found += " (listeners for TCP and TLS are attached to by sectionName only)"
+    return found
+
+
+@dataclass(slots=True)
+class _Claims:
+    """What a Route gets of the hostnames it asks for, and what it does not get."""
+
+    attachments: list[Attachment] = field(default_factory=list)
+    undelegated: list[Problem] = field(default_factory=list)
+    owned: dict[str, ResolvedListener] = field(default_factory=dict)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Hostnames that nobody serves for this Route."""
+        served = {host for one in self.attachments for host in one.hosts}
+        return (*self.undelegated, *(_owned(host, one) for host, one in self.owned.items() if host not in served))
+
+
+def _attach_hosts(gateway: ResolvedGateway, fitting: list[ResolvedListener], route: Name, spec: RouteSpec) -> Parent:
+    claims = _Claims()
+    for listener in fitting:
+        _claim(claims, gateway, listener, route[0], spec)
+    problems = claims.problems()
+    if claims.attachments:
         accepted = Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
-        return Parent(gateway.name, tuple(attachments), accepted, tuple(problems))
+        return Parent(gateway.name, tuple(claims.attachments), accepted, problems)
     if problems:
-        return _refused(gateway.name, Reason.NOT_ALLOWED_BY_LISTENERS, str(problems[0]))
-    served = ", ".join(sorted({one.hostname for one in allowed}))
+        return _refused(gateway.name, problems[0].reason, str(problems[0]))
+    served = ", ".join(sorted({one.hostname for one in fitting}))
     return _refused(
         gateway.name,
         Reason.NO_MATCHING_LISTENER_HOSTNAME,
@@ -121,8 +144,29 @@ def _attach_hosts(gateway: ResolvedGateway, allowed: list[ResolvedListener], rou
     )
 
 
-def _hosts_for(listener: ResolvedListener, spec: RouteSpec) -> tuple[str, ...]:
-    return (ANY,) if listener.protocol == "TCP" else spec.hostnames or (ANY,)
+def _claim(
+    claims: _Claims, gateway: ResolvedGateway, listener: ResolvedListener, namespace: str, spec: RouteSpec
+) -> None:
+    free: list[str] = []
+    for host in intersection(listener.hostname, spec.hostnames or (ANY,)):
+        owner = gateway.narrower_owner(listener, host)
+        if owner is not None:
+            claims.owned[host] = owner
+        elif _host_allowed(listener.allowed, namespace, host):
+            free.append(host)
+        else:
+            claims.undelegated.append(_undelegated(listener, host))
+    if free:
+        table = table_of(gateway.name, listener)
+        claims.attachments.append(Attachment(listener.name, table, listener.http, tuple(free)))
+
+
+def _owned(host: str, owner: ResolvedListener) -> Problem:
+    return Problem(
+        ("spec", "hostnames"),
+        Reason.NO_MATCHING_LISTENER_HOSTNAME,
+        f"{host} belongs to listener {owner.name}, whose hostname {owner.hostname} is more specific; attach to it",
+    )
 
 
 def _undelegated(listener: ResolvedListener, host: str) -> Problem:
@@ -134,7 +178,9 @@ def _undelegated(listener: ResolvedListener, host: str) -> Problem:
 
 
 def _is_meant(listener: ResolvedListener, ref: ParentRef) -> bool:
-    return ref.section_name in (None, listener.name) and ref.port in (None, listener.port)
+    # A Route for requests must not take a whole port of connections just because it leaves the name out.
+    named = ref.section_name == listener.name or (ref.section_name is None and listener.http)
+    return named and ref.port in (None, listener.port)
 
 
 def _namespace_allowed(world: World, gateway: ResolvedGateway, listener: ResolvedListener, namespace: str) -> bool:

@@ -9,7 +9,7 @@ from northgate.api.conditions import Condition, Reason, Status, Type
 from northgate.api.gateway import AllowedRoutes, EdgeGatewaySpec, Hardening, Listener
 from northgate.api.refs import SecretRef
 from northgate.resolve.grants import Reference, permitted
-from northgate.resolve.hostnames import ANY
+from northgate.resolve.hostnames import ANY, covers, narrower, overlap
 from northgate.world.store import Entry, Name, World
 
 
@@ -25,7 +25,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedListener:
-    """A listener and whether it serves. `hostname` is `*` when it takes every one."""
+    """A listener and whether it serves. `hostname` is `*` when it takes every one.
+
+    A listener that is accepted but does not serve, for want of a certificate, still keeps its hostname from others.
+    """
 
     name: str
     port: int
@@ -41,6 +44,11 @@ class ResolvedListener:
         """True when requests, not connections, are routed here."""
         return self.protocol in ("HTTP", "HTTPS")
 
+    @property
+    def accepted(self) -> bool:
+        """False when it cannot stand beside the other listeners."""
+        return any(c.type is Type.ACCEPTED and c.status is Status.TRUE for c in self.conditions)
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedGateway:
@@ -55,6 +63,17 @@ class ResolvedGateway:
         """The listeners that serve, on one port or all."""
         return (one for one in self.listeners if one.serves and port in (None, one.port))
 
+    def accepted(self, port: int) -> tuple[ResolvedListener, ...]:
+        """The listeners that may stand on a port, serving or not."""
+        return tuple(one for one in self.listeners if one.accepted and one.port == port)
+
+    def narrower_owner(self, listener: ResolvedListener, host: str) -> ResolvedListener | None:
+        """The listener that has a hostname of `listener` to itself, because its own hostname is more specific."""
+        for other in self.accepted(listener.port):
+            if narrower(other.hostname, listener.hostname) and covers(other.hostname, host):
+                return other
+        return None
+
     def ports(self) -> tuple[int, ...]:
         """Ports with a listener that serves."""
         return tuple(sorted({listener.port for listener in self.serving()}))
@@ -65,8 +84,8 @@ def resolve_gateway(world: World, name: Name) -> ResolvedGateway | None:
     spec: EdgeGatewaySpec | None = world.gateways[name].spec
     if spec is None:
         return None
-    listeners = (_resolve_listener(world, name, listener) for listener in spec.listeners)
-    return ResolvedGateway(name, spec.pop or "", tuple(_without_conflicts(listeners)), spec.hardening or Hardening())
+    listeners = tuple(_without_conflicts(_resolve_listener(world, name, listener) for listener in spec.listeners))
+    return ResolvedGateway(name, spec.pop or "", tuple(_with_overlaps(listeners)), spec.hardening or Hardening())
 
 
 def _resolve_listener(world: World, gateway: Name, listener: Listener) -> ResolvedListener:
@@ -132,21 +151,27 @@ _FAMILY = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP"}
 
 
 def _without_conflicts(listeners: Iterator[ResolvedListener]) -> Iterator[ResolvedListener]:
-    """Of listeners that cannot stand together the first one written serves; the others say why they do not."""
-    family: dict[int, ResolvedListener] = {}
-    taken: dict[tuple[int, str], ResolvedListener] = {}
+    """Of listeners that cannot stand together the first one written stands; the others say why they do not."""
+    standing: list[ResolvedListener] = []
     for listener in listeners:
-        first = family.setdefault(listener.port, listener)
-        rival = taken.setdefault((listener.port, listener.hostname), listener)
-        if _FAMILY[first.protocol] != _FAMILY[listener.protocol]:
-            clash = f"port {listener.port} already speaks {first.protocol} for listener {first.name}; use another port"
-            yield _conflicted(listener, Reason.PROTOCOL_CONFLICT, clash)
-        elif rival is not listener:
+        neighbours = [one for one in standing if one.port == listener.port]
+        clash = _clash(listener, neighbours)
+        if clash is None:
+            standing.append(listener)
+        yield listener if clash is None else _conflicted(listener, *clash)
+
+
+def _clash(listener: ResolvedListener, neighbours: list[ResolvedListener]) -> tuple[Reason, str] | None:
+    for one in neighbours:
+        if _FAMILY[one.protocol] != _FAMILY[listener.protocol]:
+            spoken = f"port {listener.port} already speaks {one.protocol} for listener {one.name}; use another port"
+            return Reason.PROTOCOL_CONFLICT, spoken
+    for one in neighbours:
+        if one.hostname == listener.hostname:
             hosts = "every hostname" if listener.hostname == ANY else f"hostname {listener.hostname}"
-            clash = f"listener {rival.name} already has {hosts} on port {listener.port}; use another hostname or port"
-            yield _conflicted(listener, Reason.HOSTNAME_CONFLICT, clash)
-        else:
-            yield listener
+            taken = f"listener {one.name} already has {hosts} on port {listener.port}; use another hostname or port"
+            return Reason.HOSTNAME_CONFLICT, taken
+    return None
 
 
 def _conflicted(listener: ResolvedListener, reason: Reason, message: str) -> ResolvedListener:
@@ -154,3 +179,25 @@ def _conflicted(listener: ResolvedListener, reason: Reason, message: str) -> Res
     conflict = Condition(Type.CONFLICTED, Status.TRUE, reason, message)
     others = tuple(c for c in listener.conditions if c.type is not Type.ACCEPTED)
     return replace(listener, conditions=(refused, conflict, *others), serves=False)
+
+
+def _with_overlaps(listeners: tuple[ResolvedListener, ...]) -> Iterator[ResolvedListener]:
+    """Listeners for TLS say which others have hostnames in common with theirs (Gateway API, OverlappingTLSConfig)."""
+    for listener in listeners:
+        others = [one for one in listeners if one is not listener and _share_names(one, listener)]
+        yield replace(listener, conditions=(*listener.conditions, _overlapping(others))) if others else listener
+
+
+def _share_names(one: ResolvedListener, other: ResolvedListener) -> bool:
+    sides = (one, other)
+    beside = one.port == other.port and all(side.tls is not None and side.accepted for side in sides)
+    return beside and overlap(one.hostname, other.hostname)
+
+
+def _overlapping(others: list[ResolvedListener]) -> Condition:
+    named = ", ".join(f"{one.name} ({one.hostname})" for one in others)
+    message = (
+        f"shares hostnames with {named}: the most specific hostname decides, and a request for one that comes over a "
+        "connection for another is answered 421"
+    )
+    return Condition(Type.OVERLAPPING_TLS_CONFIG, Status.TRUE, Reason.OVERLAPPING_HOSTNAMES, message)

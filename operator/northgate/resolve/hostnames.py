@@ -15,14 +15,20 @@ def covers(pattern: str, host: str) -> bool:
     return pattern.startswith("*.") and host.removeprefix("*").endswith(pattern[1:]) and host != pattern[2:]
 
 
+def narrower(pattern: str, than: str) -> bool:
+    """True when `pattern` stands for some, but not all, of the names of `than`."""
+    return pattern != than and covers(than, pattern)
+
+
+def overlap(one: str, other: str) -> bool:
+    """True when some name is covered by both."""
+    return covers(one, other) or covers(other, one)
+
+
 def intersection(listener: str, hosts: Iterable[str]) -> tuple[str, ...]:
     """The hostnames of a Route that a listener serves, each as specific as the two together say.
 
     A Route without hostnames takes the listener's. Sorted, so that the order in which they are written means nothing.
     """
-    found = {host if covers(listener, host) else listener for host in hosts if _meet(listener, host)}
+    found = {host if covers(listener, host) else listener for host in hosts if overlap(listener, host)}
     return tuple(sorted(found))
-
-
-def _meet(listener: str, host: str) -> bool:
-    return covers(listener, host) or covers(host, listener)

@@ -21,7 +21,7 @@ from northgate.snapshot.upstream_stages import ClusterOf, ResolvedUpstreams, Ups
 from northgate.translate import names, secrets
 from northgate.translate.listeners import Binding, Forward, envoy_listener
 from northgate.translate.routes import RouteFrames, route_frames
-from northgate.translate.virtual_hosts import VirtualHostFrame, misdirected, virtual_host
+from northgate.translate.virtual_hosts import VirtualHostFrame, reserved_hosts, virtual_host
 from northgate.world.store import Name, World
 
 
@@ -94,8 +94,8 @@ class Compiler:
             "virtual hosts", self.routes_at, self._virtual_host
         )
         self.tables: Index[Table, Name] = engine.index(self.gateways, _tables)
-        self.misdirected: Derived[Table, tuple[tuple[str, VirtualHostFrame], ...]] = engine.group(
-            "misdirected hosts", self.tables, lambda table: tuple(misdirected(self.gateways[table.gateway], table))
+        self.reserved: Derived[Table, tuple[tuple[str, VirtualHostFrame], ...]] = engine.group(
+            "reserved hosts", self.tables, self._reserved
         )
 
     def _declare_connections(self) -> None:
@@ -182,6 +182,12 @@ class Compiler:
         found = ((name, self.routes.get(Attached(place.table.gateway, name))) for name in self.routes_at.bucket(place))
         return virtual_host(place, table, {name: frames for name, frames in found if frames is not None})
 
+    def _reserved(self, table: Table) -> tuple[tuple[str, VirtualHostFrame], ...]:
+        gateway = self.gateways[table.gateway]
+        hosts = {listener.hostname for listener in gateway.accepted(table.port)}
+        claimed = {host for host in hosts if self.routes_at.bucket(Place(table, host))}
+        return tuple(reserved_hosts(gateway, table, claimed))
+
     def _listener(self, key: Port) -> ListenerResult | None:
         made = envoy_listener(self.gateways[key.gateway], key.port, self._binding, tuple(self._forwards(key)))
         if made is None:
@@ -194,11 +200,8 @@ class Compiler:
         for place in self.places_of_port.bucket(key):
             first = self.connection_tables[place].order[0]
             backends = self.backends[first.route].rules[first.rule]
-            if backends.targets:
-                listener = place.table.listener or next(
-                    one.name for one in self.gateways[key.gateway].serving(key.port)
-                )
-                yield Forward(listener, place.host, backends)
+            listener = place.table.listener or next(one.name for one in self.gateways[key.gateway].serving(key.port))
+            yield Forward(listener, place.host, backends)
 
     def _certificate(self, key: tuple[Name, Name]) -> Resource | None:
         entry = self.world.secrets.get(key[1])

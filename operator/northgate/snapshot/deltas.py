@@ -25,7 +25,7 @@ class Snapshots:
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
         self._tables: dict[Table, RouteTable] = {}
-        self._hosts_elsewhere: dict[Table, dict[str, Any]] = {}
+        self._reserved: dict[Table, dict[str, Any]] = {}
         self.resources: dict[Name, dict[str, dict[str, Resource]]] = {}
         for stage in self._stages():
             stage.observe()
@@ -45,7 +45,7 @@ class Snapshots:
     def _stages(self) -> Iterator[Derived[Any, Any]]:
         compiler = self._compiler
         yield from (compiler.clusters, compiler.endpoints, compiler.credentials, compiler.listeners)
-        yield from (compiler.virtual_hosts, compiler.misdirected, compiler.certificates)
+        yield from (compiler.virtual_hosts, compiler.reserved, compiler.certificates)
 
     def _hold(self, gateway: Name, type_url: str, name: str, resource: Resource | None) -> bool:
         """Keep a resource; False when the proxies have it already."""
@@ -68,7 +68,7 @@ class Snapshots:
         yield from self._changed_tables()
 
     def _changed_tables(self) -> Iterator[Change]:
-        touched = set(self._update_elsewhere())
+        touched = set(self._update_reserved())
         for place in self._compiler.virtual_hosts.take_changes():
             if self._table(place.table) is not None:
                 self._update_host(place)
@@ -77,22 +77,22 @@ class Snapshots:
             held = self._tables.get(table)
             yield table.gateway, ROUTE, names.table(table), held.resource() if held is not None else None
 
-    def _update_elsewhere(self) -> Iterator[Table]:
-        for table in self._compiler.misdirected.take_changes():
-            now = self._compiler.misdirected.get(table)
-            before = self._hosts_elsewhere.pop(table, {})
+    def _update_reserved(self) -> Iterator[Table]:
+        for table in self._compiler.reserved.take_changes():
+            now = self._compiler.reserved.get(table)
+            before = self._reserved.pop(table, {})
             if now is None:
                 self._tables.pop(table, None)
             else:
-                self._hosts_elsewhere[table] = dict(now)
-                for host in sorted({*before, *self._hosts_elsewhere[table]}):
+                self._reserved[table] = dict(now)
+                for host in sorted({*before, *self._reserved[table]}):
                     self._update_host(Place(table, host))
                 self._table(table)
             yield table
 
     def _table(self, table: Table) -> RouteTable | None:
         """The table, made with all its hosts when it is new; None when the gateway has no such table any more."""
-        if table not in self._hosts_elsewhere:
+        if table not in self._reserved:
             return None
         if table not in self._tables:
             self._tables[table] = RouteTable(names.table(table), route_configuration_header(table))
@@ -101,8 +101,8 @@ class Snapshots:
     def _update_host(self, place: Place) -> None:
         table = self._table(place.table)
         if table is not None:
-            elsewhere = self._hosts_elsewhere[place.table].get(place.host)
-            table.put(place.host, elsewhere or self._compiler.virtual_hosts.get(place))
+            reserved = self._reserved[place.table].get(place.host)
+            table.put(place.host, reserved or self._compiler.virtual_hosts.get(place))
 
 
 def _changed(

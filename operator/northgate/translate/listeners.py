@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -16,12 +16,15 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from northgate.resolve.attachment import table_of
 from northgate.resolve.backends import ClusterKey, RuleBackends
 from northgate.resolve.gateways import ResolvedGateway, ResolvedListener, Tls
+from northgate.resolve.hostnames import narrower
 from northgate.translate import names
 from northgate.translate.http import connection_manager
 from northgate.translate.sources import ads
 
 _TLS_VERSIONS = {"1.2": common_pb2.TlsParameters.TLSv1_2, "1.3": common_pb2.TlsParameters.TLSv1_3}
 _BUFFER = 32_768
+_HELLO_SECONDS = 5
+_HANDSHAKE_SECONDS = 10
 _HTTP = "envoy.filters.network.http_connection_manager"
 _TCP = "envoy.filters.network.tcp_proxy"
 
@@ -40,7 +43,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Connections for one hostname and the clusters they go to."""
+    """Connections for one hostname of a listener and the clusters they go to."""
 
     listener: str
     host: str
@@ -51,18 +54,19 @@ def envoy_listener(
     gateway: ResolvedGateway, port: int, binding: Binding, forwards: Sequence[Forward]
 ) -> tuple[listener_pb2.Listener, frozenset[ClusterKey]] | None:
     """The listener of one port and the clusters it names itself; None when nothing can be done with a connection."""
-    listener = listener_pb2.Listener(name=names.listener(gateway.name, port))
+    chains = [chain for one in gateway.serving(port) for chain in _chains(gateway, one, forwards)]
+    if not chains:
+        return None
+    chains.extend(_closed_chain(gateway, one) for one in _mute(gateway, port, forwards))
+    listener = listener_pb2.Listener(name=names.listener(gateway.name, port), filter_chains=chains)
     listener.address.socket_address.address = binding.address
     listener.address.socket_address.port_value = binding.port(port)
     listener.per_connection_buffer_limit_bytes.value = _BUFFER
     listener.enable_reuse_port.value = True
-    for one in gateway.serving(port):
-        listener.filter_chains.extend(_chains(gateway, one, forwards))
-    if not listener.filter_chains:
-        return None
     if any(one.tls is not None for one in gateway.serving(port)):
         inspector = listener.listener_filters.add(name="envoy.filters.listener.tls_inspector")
         inspector.typed_config.Pack(TlsInspector(), deterministic=True)
+        listener.listener_filters_timeout.FromSeconds(_HELLO_SECONDS)
     clusters = {target.cluster for forward in forwards for target in forward.backends.targets}
     return listener, frozenset(clusters)
 
@@ -85,19 +89,45 @@ def _chains(gateway: ResolvedGateway, listener: ResolvedListener, forwards: Sequ
 def _forward_chain(gateway: ResolvedGateway, listener: ResolvedListener, forward: Forward) -> lc.FilterChain:
     name = names.table(table_of(gateway.name, listener))
     chain = lc.FilterChain(name=f"{name}/{forward.host}")
-    proxy = TcpProxy(stat_prefix=name)
-    proxy.max_connect_attempts.value = 3
-    proxy.idle_timeout.FromSeconds(3600)
-    if len(forward.backends.targets) == 1:
-        proxy.cluster = names.cluster(forward.backends.targets[0].cluster)
-    else:
-        for target in forward.backends.targets:
-            proxy.weighted_clusters.clusters.add(name=names.cluster(target.cluster), weight=target.weight)
-    _add_filter(chain, _TCP, proxy)
+    _add_filter(chain, _TCP, _tcp_proxy(name, forward.backends))
     if listener.tls is not None:
         _match_host(chain, forward.host)
         if not listener.tls.passthrough:
             _terminate(chain, listener.tls, ())
+    return chain
+
+
+def _tcp_proxy(name: str, backends: RuleBackends) -> TcpProxy:
+    """Forwards connections by weight. The share of references that do not resolve is closed, never sent elsewhere."""
+    proxy = TcpProxy(stat_prefix=name)
+    proxy.max_connect_attempts.value = 3
+    proxy.idle_timeout.FromSeconds(3600)
+    shares = [(names.cluster(target.cluster), target.weight) for target in backends.targets]
+    if backends.lost or not shares:
+        shares.append((names.NOWHERE, backends.lost))
+    if len(shares) == 1:
+        proxy.cluster = shares[0][0]
+    else:
+        for cluster, weight in shares:
+            proxy.weighted_clusters.clusters.add(name=cluster, weight=weight)
+    return proxy
+
+
+def _mute(gateway: ResolvedGateway, port: int, forwards: Sequence[Forward]) -> Iterator[ResolvedListener]:
+    """Listeners with nothing to say whose hostname a less specific listener of the port would answer for them."""
+    taken = {(one.listener, one.host) for one in forwards}
+    for listener in gateway.accepted(port):
+        speaks = listener.serves and (listener.http or (listener.name, listener.hostname) in taken)
+        wider = (narrower(listener.hostname, one.hostname) for one in gateway.serving(port) if one is not listener)
+        if listener.tls is not None and not speaks and any(wider):
+            yield listener
+
+
+def _closed_chain(gateway: ResolvedGateway, listener: ResolvedListener) -> lc.FilterChain:
+    name = names.table(table_of(gateway.name, listener))
+    chain = lc.FilterChain(name=f"{name}/closed")
+    _add_filter(chain, _TCP, _tcp_proxy(name, RuleBackends()))
+    _match_host(chain, listener.hostname)
     return chain
 
 
@@ -118,6 +148,7 @@ def _terminate(chain: lc.FilterChain, tls: Tls, protocols: Sequence[str]) -> Non
     for secret in tls.certificates:
         sds = common.tls_certificate_sds_secret_configs.add(name=names.certificate(secret))
         sds.sds_config.CopyFrom(ads())
+    chain.transport_socket_connect_timeout.FromSeconds(_HANDSHAKE_SECONDS)
     chain.transport_socket.name = "envoy.transport_sockets.tls"
     chain.transport_socket.typed_config.Pack(context, deterministic=True)
 
