@@ -12,7 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
-from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, TYPES
+from northgate.snapshot.resource import CLUSTER, LISTENER, ROUTE, SECRET, TYPES
+
+_EARLY = 0.001
+"""A timer may fire that much before its time, and differences of times are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,14 @@ class Gates:
 
     ack: float = 15.0
     grace: float = 5.0
+
+    def expired(self, waited: float) -> bool:
+        """Whether a change waited for ACKs long enough."""
+        return waited >= self.ack - _EARLY
+
+    def quiet(self, idle: float) -> bool:
+        """Whether nothing used a resource for long enough to remove it."""
+        return idle >= self.grace - _EARLY
 
 
 class Verdict(Enum):
@@ -90,23 +101,16 @@ def waits_for_clusters(type_url: str) -> bool:
 
 def may_switch(*, missing: bool, changing: bool, waited: float, gates: Gates) -> Verdict:
     """Whether a route or listener may go: never before its clusters, and not for ever after their changes."""
-    if (missing or changing) and waited < gates.ack:
+    if (missing or changing) and not gates.expired(waited):
         return Verdict.WAIT
     return Verdict.HOLD if missing else Verdict.GO
 
 
-def may_remove(type_url: str, idle: float | None, waited: float, gates: Gates) -> Verdict:
-    """Whether a resource may go. `idle`: seconds since its last possible use, None while it may be in use.
-
-    `waited`: seconds since its removal was first considered.
-    """
+def may_remove(type_url: str, idle: float | None, gates: Gates) -> Verdict:
+    """Whether a resource may go. `idle`: seconds since its last possible use, None while it may be in use."""
     if type_url == SECRET:
         # A proxy that still asks for a secret still uses it: Envoy #32823.
         return Verdict.FORGET
-    if type_url == CLUSTER:
-        return Verdict.HOLD if idle is None else Verdict.GO if idle >= gates.grace else Verdict.WAIT
-    if type_url == ENDPOINT:
-        return Verdict.HOLD if idle is None else Verdict.GO
-    if type_url == ROUTE:
-        return Verdict.WAIT if idle is None and waited < gates.ack else Verdict.GO
-    return Verdict.GO
+    if idle is None:
+        return Verdict.HOLD
+    return Verdict.GO if type_url != CLUSTER or gates.quiet(idle) else Verdict.WAIT

@@ -66,6 +66,7 @@ class Author:
 
     def _complete(self, sub: Subscription, catalog: Catalog, overlay: Mapping[str, Entry | None]) -> Body:
         """The whole set with the entries the proxy is to keep for now."""
+        catalog.remember(catalog.version_with(overlay), overlay)
         held = frozenset((name, version_of(entry)) for name, entry in overlay.items())
         names = sub.names if not sub.wildcard else None
 

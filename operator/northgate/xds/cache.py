@@ -12,13 +12,16 @@ from northgate.xds.entry import Encoder, Entry
 class Group:
     """All proxies that share one snapshot. Streams may wait in it long before it has one.
 
-    `ready` says whether there is a snapshot; `revision` counts the changes, 0 before the first.
+    `ready` says whether there is a snapshot; `revision` counts the changes, 0 before the first. `doubted` names the
+    (type URL, node id) whose last word was a NACK: such a proxy may run parts of what it refused, and if it
+    reconnects, the version it tells is not all it holds.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.revision = 0
         self.ready = False
+        self.doubted: set[tuple[str, str]] = set()
         self._catalogs: dict[str, Catalog] = {}
 
     def catalog(self, type_url: str) -> Catalog | None:

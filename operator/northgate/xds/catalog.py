@@ -7,12 +7,13 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from northgate.snapshot.resource import CLUSTER, LISTENER
+from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER
 from northgate.xds.entry import Entry, set_version
 from northgate.xds.history import Change, Node
 from northgate.xds.wire import nonce_field
 
 _REMEMBERED_VERSIONS = 32
+_REMEMBERED_REMOVALS = 1024
 _RESUMABLE = (CLUSTER, LISTENER)
 _BODY_IDS = count(1)
 
@@ -36,6 +37,14 @@ class Body:
         return self.data[: self.bare] + nonce_field(nonce)
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a proxy held once: the published state at a node, but for the names of the overlay (None: lacked)."""
+
+    node: Node
+    overlay: Mapping[str, Entry | None]
+
+
 class Catalog:
     """Names to entries, and what has to be known about them without looking at all of them."""
 
@@ -48,8 +57,9 @@ class Catalog:
         self._total = 0
         self._lacking: dict[frozenset[str], frozenset[str]] = {}
         self._bodies: dict[Hashable, Body] = {}
-        self._known: OrderedDict[str, Node] = OrderedDict()
-        self._remember()
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._retired: OrderedDict[str, Entry] = OrderedDict()
+        self.remember(self.version, {})
 
     @property
     def version(self) -> str:
@@ -76,11 +86,27 @@ class Catalog:
             self.weight -= change.old.weight
             self._forget_user(change.old)
             del self.entries[name]
+            self._retire(change.old)
         if change.new is not None:
             self._total += change.new.digest
             self.weight += change.new.weight
             self.entries[name] = change.new
+            self._retired.pop(name, None)
             self._remember_user(change.new)
+
+    def _retire(self, entry: Entry) -> None:
+        if self.type_url == ENDPOINT:
+            self._retired[entry.name] = entry
+            if len(self._retired) > _REMEMBERED_REMOVALS:
+                self._retired.popitem(last=False)
+
+    def retired(self, name: str) -> Entry | None:
+        """The last endpoints of a cluster that is going: a proxy that asks for them still uses it."""
+        return self._retired.get(name)
+
+    def latest(self, name: str) -> Entry | None:
+        """The published entry, else the retired one."""
+        return self.entries.get(name) or self._retired.get(name)
 
     def _remember_user(self, entry: Entry) -> None:
         for dependency in (entry.depends or ()) if self.type_url == CLUSTER else ():
@@ -98,19 +124,20 @@ class Catalog:
         node = Node(revision, changes)
         self.head.next = node
         self.head = node
-        self._remember()
+        self.remember(self.version, {})
 
-    def _remember(self) -> None:
-        if self.type_url not in _RESUMABLE:
+    def remember(self, version: str, overlay: Mapping[str, Entry | None]) -> None:
+        """Keep a state some proxy may tell of when it reconnects: the published one, but for some names."""
+        if self.type_url not in _RESUMABLE or any(entry is not None and not entry.known for entry in overlay.values()):
             return
-        self._known[self.version] = self.head
-        self._known.move_to_end(self.version)
-        if len(self._known) > _REMEMBERED_VERSIONS:
-            self._known.popitem(last=False)
+        self._views[version] = View(self.head, overlay)
+        self._views.move_to_end(version)
+        if len(self._views) > _REMEMBERED_VERSIONS:
+            self._views.popitem(last=False)
 
-    def node_of(self, version: str) -> Node | None:
+    def view_of(self, version: str) -> View | None:
         """The newest state that had a version, if it is recent and of a type a reconnecting proxy may resume."""
-        return self._known.get(version)
+        return self._views.get(version)
 
     def version_with(self, overlay: Mapping[str, Entry | None]) -> str:
         """The version of the set as somebody sees it who holds other entries (None: lacks it) for some names."""
@@ -128,15 +155,15 @@ class Catalog:
         return body
 
     def lacking(self, names: frozenset[str]) -> frozenset[str]:
-        """Those of the names that are not published; looked up once per revision and set of names."""
+        """Those of the names there is nothing to send of; looked up once per revision and set of names."""
         lacking = self._lacking.get(names)
         if lacking is None:
-            lacking = self._lacking[names] = frozenset(name for name in names if name not in self.entries)
+            lacking = self._lacking[names] = frozenset(name for name in names if self.latest(name) is None)
         return lacking
 
     def pick(self, names: Iterable[str]) -> tuple[Entry, ...]:
-        """The entries of those names that exist."""
-        return tuple(entry for name in sorted(names) if (entry := self.entries.get(name)) is not None)
+        """The latest entries of those names that have one."""
+        return tuple(entry for name in sorted(names) if (entry := self.latest(name)) is not None)
 
 
 def version_of(entry: Entry | None) -> str | None:

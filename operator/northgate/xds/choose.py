@@ -65,7 +65,7 @@ class Moment:
         wanted = [
             (name, gap, entry)
             for name, gap in sub.gaps.items()
-            if (entry := catalog.entries.get(name)) is not None and sub.rejected.get(name) != entry.version
+            if (entry := _sendable(catalog, name, gap)) is not None and (name, entry.version) not in sub.rejected
         ]
         if not wanted or not order.waits_for_clusters(sub.type_url):
             return tuple(name for name, _, _ in wanted)
@@ -94,7 +94,7 @@ class Moment:
 
     def _missing(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
         """Names asked for that do not exist. Names nobody waits for an answer about are forgotten."""
-        nameless = [name for name, gap in sub.gaps.items() if gap.held is None and name not in catalog.entries]
+        nameless = [name for name, gap in sub.gaps.items() if _has_no_answer(sub, catalog, name, gap)]
         told = sub.dialect is Dialect.DELTA or sub.type_url == ENDPOINT
         missing = tuple(name for name in nameless if told and sub.gaps[name].forced and not sub.complete)
         for name in nameless:
@@ -103,27 +103,25 @@ class Moment:
         return missing
 
     def _removals(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
-        gone = [(name, gap) for name, gap in sub.gaps.items() if name not in catalog.entries and gap.held is not None]
+        gone = [(name, gap) for name, gap in sub.gaps.items() if _sendable(catalog, name, gap) is None]
         if not gone:
             return ()
         use = clusters.in_use(self.subs, sub.type_url)
         return tuple(name for name, gap in gone if self._may_remove(sub, name, gap, use))
 
     def _may_remove(self, sub: Subscription, name: str, gap: Gap, use: Use) -> bool:
-        if sub.dialect is Dialect.STATE and not sub.complete:
-            # A State-of-the-World response cannot take such a resource away; the proxy stops asking for it.
+        verdict = order.may_remove(sub.type_url, self._idle(sub, name, gap, use), self.gates)
+        # A State-of-the-World response cannot take such a resource away; the proxy stops asking for it.
+        mute = sub.dialect is Dialect.STATE and not sub.complete
+        if verdict is Verdict.FORGET or (mute and verdict is Verdict.GO):
             del sub.gaps[name]
-            return False
-        verdict = order.may_remove(sub.type_url, self._idle(sub, name, gap, use), self._waited(gap), self.gates)
-        if verdict is Verdict.FORGET:
-            del sub.gaps[name]
-        elif verdict is Verdict.WAIT:
-            self.wake.append(self._end_of_wait(sub, gap))
-        return verdict is Verdict.GO
+        elif verdict is Verdict.WAIT and gap.idle_since is not None:
+            self.wake.append(gap.idle_since + self.gates.grace)
+        return verdict is Verdict.GO and not mute
 
     def _idle(self, sub: Subscription, name: str, gap: Gap, use: Use) -> float | None:
         """Seconds since the last possible use of a resource that is to go; None while it may be in use."""
-        busy = use.includes(name)
+        busy = use.includes(name) or self._may_still_tell(sub, gap)
         if sub.type_url == ROUTE:
             busy = not clusters.settled(self.subs, LISTENER)
         if busy:
@@ -133,19 +131,35 @@ class Moment:
             gap.idle_since = self.now
         return self.now - gap.idle_since
 
-    def _end_of_wait(self, sub: Subscription, gap: Gap) -> float:
-        if sub.type_url == CLUSTER and gap.idle_since is not None:
-            return gap.idle_since + self.gates.grace
-        return (gap.waiting_since or self.now) + self.gates.ack
+    def _may_still_tell(self, sub: Subscription, gap: Gap) -> bool:
+        """Whether a proxy that came back has not asked for listeners and routes yet, so what it uses is not known."""
+        if sub.type_url != CLUSTER or not sub.returning or {LISTENER, ROUTE} <= self.subs.keys():
+            return False
+        waited = self._waited(gap)
+        if self.gates.expired(waited):
+            return False
+        self.wake.append(self.now - waited + self.gates.ack)
+        return True
 
     def _within_limit(self, adds: tuple[str, ...], catalog: Catalog) -> tuple[str, ...]:
         """As many as fit into one response, and at least one."""
         total = 0
         for index, name in enumerate(adds):
-            total += catalog.entries[name].weight
+            total += entry.weight if (entry := catalog.latest(name)) else 0
             if total > self.limit and index:
                 return adds[:index]
         return adds
+
+
+def _sendable(catalog: Catalog, name: str, gap: Gap) -> Entry | None:
+    return catalog.entries.get(name) or (catalog.retired(name) if gap.forced else None)
+
+
+def _has_no_answer(sub: Subscription, catalog: Catalog, name: str, gap: Gap) -> bool:
+    """Whether there is nothing to send of a name, and nothing to take away or no use in that."""
+    if _sendable(catalog, name, gap) is not None:
+        return False
+    return gap.held is None or (gap.forced and sub.type_url == ENDPOINT)
 
 
 def _in_parts(sub: Subscription, adds: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,12 +167,9 @@ def _in_parts(sub: Subscription, adds: tuple[str, ...]) -> tuple[str, ...]:
     suspects = frozenset().union(*sub.apart)
     if innocent := tuple(name for name in adds if name not in suspects):
         return innocent
-    while sub.apart:
-        part = sub.apart[0]
-        if chosen := tuple(name for name in adds if name in part):
-            return chosen
-        del sub.apart[0]
-    return ()
+    sub.apart = [part for part in sub.apart if not part.isdisjoint(sub.gaps)]
+    parts = (tuple(name for name in adds if name in part) for part in sub.apart)
+    return next(filter(None, parts), ())
 
 
 def _would_delete_unseen(sub: Subscription, choice: Choice) -> bool:

@@ -34,8 +34,10 @@ def standing(subs: Subscriptions, warming: Mapping[str, Warming], asker: Subscri
     """How the clusters of a stream stand for a type that waits for them."""
     clusters = subs.get(CLUSTER)
     if clusters is None or not clusters.wanted:
-        # gRPC clients ask for clusters after routes; a returning Envoy asks for them soon.
-        return Standing(asked=frozenset(), awaited=clusters is None and asker.returning)
+        # gRPC clients ask for clusters after routes. An Envoy that returns, or that warms and so asks for endpoints
+        # first, asks for them soon.
+        comes_back = asker.returning or ENDPOINT in subs
+        return Standing(asked=frozenset(), awaited=clusters is None and comes_back)
     asked = None if clusters.wildcard else clusters.names
     if clusters.everything_in_doubt:
         return Standing(asked=asked, unknown=True)

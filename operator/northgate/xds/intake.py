@@ -74,10 +74,10 @@ def resume(sub: Subscription, catalog: Catalog, vouched: Callable[[str], bool]) 
         if claim.versions:
             _continue_from(sub, claim.versions, catalog, vouched)
         return False
-    known = catalog.node_of(claim.version) if sub.wildcard and sub.complete else None
-    if known is not None:
-        sub.cursor, sub.fresh = known, False
-    return known is not None
+    view = catalog.view_of(claim.version) if sub.wildcard and sub.complete else None
+    if view is not None:
+        sub.resume(catalog, view)
+    return view is not None
 
 
 def _continue_from(
@@ -92,11 +92,11 @@ def _continue_from(
             continue
         if current is None or current.version != version:
             sub.note(name, Entry.foreign(name, version), current, since)
-        elif not vouched(name):
+        if not vouched(name):
             sub.force(name, current, since)
     for name in sub.names.union(catalog.entries) if sub.wildcard else sub.names:
         if name not in versions:
-            sub.force(name, None, since)
+            sub.lack(name, None, since)
 
 
 def next_delta(sub: Subscription, request: Request, catalog: Catalog | None, since: int) -> None:

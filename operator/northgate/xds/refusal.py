@@ -40,7 +40,7 @@ def reopen(sub: Subscription, catalog: Catalog, flight: Flight, error: str) -> T
         return Told(culprits, refusal.message)
     for name, (gap, entry) in content.items():
         _reopen(sub, catalog, name, gap, entry)
-    sub.rejected.update((name, suspects[name]) for name in culprits)
+    sub.reject((name, suspects[name]) for name in culprits)
     if not culprits:
         _take_apart(sub, sorted(suspects))
     return Told(culprits, refusal.message)

@@ -26,7 +26,7 @@ from northgate.xds.catalog import Body, Catalog
 from northgate.xds.choose import Moment
 from northgate.xds.clusters import Warming
 from northgate.xds.request import Dialect, MalformedError, Node, Request, parse
-from northgate.xds.subscription import Flight, Subscription
+from northgate.xds.subscription import Flight, Gap, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,7 @@ class Session:
         if flight is None or not request.nonce or request.nonce != flight.nonce:
             return
         self.accepted = True
+        self._doubt(sub, refused=request.error is not None)
         if request.error is not None:
             self._reject(sub, flight, request.error)
             return
@@ -136,6 +137,11 @@ class Session:
         self._events.append(Acked(sub.type_url, flight.version))
         if sub.type_url == ENDPOINT:
             self._end_warming(flight)
+
+    def _doubt(self, sub: Subscription, *, refused: bool) -> None:
+        if self.group is not None and self.node is not None:
+            change = self.group.doubted.add if refused else self.group.doubted.discard
+            change((sub.type_url, self.node.id))
 
     def _reject(self, sub: Subscription, flight: Flight, error: str) -> None:
         catalog = self._catalog(sub)
@@ -185,9 +191,17 @@ class Session:
         catalog = self._catalog(sub)
         if catalog is None:
             return
-        if sub.claim is not None and intake.resume(sub, catalog, self._vouched(sub)):
-            self._events.append(Acked(sub.type_url, catalog.version))
+        if sub.claim is not None:
+            self._resume(sub, catalog, sub.claim)
         sub.follow(catalog)
+
+    def _resume(self, sub: Subscription, catalog: Catalog, claim: Request) -> None:
+        if not intake.resume(sub, catalog, self._vouched(sub)):
+            return
+        if self.group is not None and self.node is not None and (sub.type_url, self.node.id) in self.group.doubted:
+            sub.owed = True
+        else:
+            self._events.append(Acked(sub.type_url, claim.version))
 
     def _vouched(self, sub: Subscription) -> Callable[[str], bool]:
         """Of an assignment: whether every cluster that uses it is known to be the present one in the proxy."""
@@ -197,7 +211,12 @@ class Session:
         if published is None or asker is None or asker.everything_in_doubt:
             return lambda _: False
         unsure = {*asker.gaps, *((asker.flight.gaps or ()) if asker.flight else ()), *self._warming}
-        return lambda name: all(user not in unsure for user in published.users.get(name, ("",)))
+
+        def vouched(name: str) -> bool:
+            users = published.users.get(name, ())
+            return bool(users) and all(user not in unsure for user in users)
+
+        return vouched
 
     def _answer(self, sub: Subscription, moment: Moment) -> None:
         catalog = self._catalog(sub)
@@ -232,6 +251,10 @@ class Session:
         body = self._author.chosen(sub, catalog, choice)
         flight = self._send(sub, body, version, choice)
         flight.gaps = {name: (sub.gaps.pop(name), catalog.entries.get(name)) for name in choice.names}
+        for name in choice.adds:
+            if (retired := catalog.retired(name)) is not None:
+                flight.gaps[name] = (flight.gaps[name][0], retired)
+                sub.gaps[name] = Gap(retired, flight.gaps[name][0].since, retiring=True)
         if sub.type_url == CLUSTER:
             self._start_warming(flight, now)
 

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
-from northgate.xds.catalog import Catalog, version_of
+from northgate.xds.catalog import Catalog, View, version_of
 from northgate.xds.entry import Entry
 from northgate.xds.history import Node
 from northgate.xds.request import Dialect, Request
 
+_REMEMBERED_CULPRITS = 1024
+
 NAMED_ONLY = (ENDPOINT, ROUTE, SECRET)
 """Types for which an empty list of names asks for nothing instead of everything."""
 
-RETIRED_LAST = (CLUSTER, ENDPOINT)
+RETIRED_LAST = (CLUSTER, ENDPOINT, ROUTE)
 """Types whose removals wait until nothing uses them."""
 
 COMPLETE = (CLUSTER, LISTENER)
@@ -31,7 +33,7 @@ class Gap:
 
     `held`: what it holds (None: nothing we know of). `since`: the first revision it misses. `forced`: it is answered
     even if nothing differs. `waiting_since`, `idle_since`: when a gate closed, when the last possible use ended.
-    `retiring`: a cluster or assignment nobody is to use any more, which the proxy still holds.
+    `retiring`: something nobody is to use any more, which the proxy still holds.
     """
 
     held: Entry | None
@@ -79,7 +81,8 @@ class Subscription:
     cursor: Node | None = None
     gaps: dict[str, Gap] = field(default_factory=dict)
     flight: Flight | None = None
-    rejected: dict[str, str] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Names and versions that are known to be refused, oldest first; they are not sent again."""
     refused: str | None = None
     """The version of the last refused whole set."""
     apart: list[frozenset[str]] = field(default_factory=list)
@@ -126,6 +129,18 @@ class Subscription:
                 for name in self._concerned(changes):
                     self.note(name, changes[name].old, changes[name].new, changes[name].since)
 
+    def resume(self, catalog: Catalog, view: View) -> None:
+        """Start where the proxy was with an earlier stream."""
+        self.fresh, self.cursor = False, view.node
+        for name, held in view.overlay.items():
+            self.gaps[name] = Gap(held, view.node.revision)
+        self.follow(catalog)
+        for name, gap in tuple(self.gaps.items()):
+            current = catalog.entries.get(name)
+            gap.retiring = current is None and self.type_url in RETIRED_LAST
+            if version_of(gap.held) == version_of(current):
+                del self.gaps[name]
+
     def _concerned(self, changes: Mapping[str, object]) -> Iterable[str]:
         if self.wildcard:
             return changes
@@ -144,15 +159,18 @@ class Subscription:
 
     def force(self, name: str, held: Entry | None, since: int) -> None:
         """Answer a name whether it changed or not."""
-        gap = self.gaps.setdefault(name, Gap(held, since))
-        gap.forced = True
+        self.gaps.setdefault(name, Gap(held, since)).forced = True
+
+    def lack(self, name: str, held: Entry | None, since: int) -> None:
+        """The proxy does not surely have a name: to be answered if it asked by name, to be sent if it is published."""
+        self.gaps.setdefault(name, Gap(held, since)).forced |= name in self.names
 
     def expand(self, catalog: Catalog) -> None:
         """Turn "everything is due" into one gap per name."""
         self.fresh = False
         held = Entry.foreign("") if self.returning else None
         for name in self.names.union(catalog.entries) if self.wildcard else self.names:
-            self.force(name, held, 0)
+            self.lack(name, held, 0)
 
     def forget(self, names: Iterable[str]) -> None:
         """The proxy does not ask for these names any more."""
@@ -162,6 +180,12 @@ class Subscription:
     def acknowledge(self) -> None:
         """The proxy accepted what was in flight."""
         self.flight, self.refused = None, None
+
+    def reject(self, culprits: Iterable[tuple[str, str]]) -> None:
+        """Remember culprits, as many as is sensible."""
+        self.rejected.update(dict.fromkeys(culprits))
+        for oldest in list(self.rejected)[:-_REMEMBERED_CULPRITS]:
+            del self.rejected[oldest]
 
     def first_missing(self) -> int | None:
         """The first revision the proxy lacks something of, None if it has all; what only retires does not count."""
