@@ -31,6 +31,10 @@ check: $(READY)  ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/generate.py --check
+
+generate: $(READY)  ## write CRDs, reference pages and the README's feature table anew
+	$(BIN)/python tools/generate.py
 
 bench: $(READY)  ## measure; writes bench/results/
 	$(BIN)/python -m bench

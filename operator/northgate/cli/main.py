@@ -39,3 +39,7 @@ def options(
 def main() -> None:
     """Run the command line; the exit status is 0 (fine), 1 (problems found), 2 (usage) or 3 (nobody to talk to)."""
     sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()
