@@ -84,6 +84,7 @@ async def _stage(folder: Path | None, envoy_path: str | None, *, copy: bool) -> 
             envoy=True,
             envoy_path=envoy_path,
             concurrency=1,
+            drain=1.0,
         )
         edge = Standalone(settings, lambda document: localised(document.raw, ports))
         pair = make_pair("*.example.test")

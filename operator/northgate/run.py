@@ -6,7 +6,7 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from northgate.files.binary import find_envoy
 from northgate.files.documents import Document, FileProblem, field_path
 from northgate.files.folder import Folder
 from northgate.files.site import StatusSite, write_report
-from northgate.files.supervisor import Crashed, EnvoyEvent, EnvoyOptions, EnvoyProcess, Started, Stopped
+from northgate.files.supervisor import Crashed, Drain, EnvoyEvent, EnvoyOptions, EnvoyProcess, Started, Stopped
 from northgate.files.watch import SETTLE, FolderChange, watch
 from northgate.ops.proxies import bootstrap_options, xds_address
 from northgate.ops.report import Report, report, summary
@@ -37,7 +37,8 @@ class Settings:
     """How a standalone edge runs.
 
     `bind` is the address listeners are bound to and `ports` other port numbers for some of them. `xds` and `status` are
-    `host:port`, port 0 for a free one; `status` empty for no site. `envoy` starts one proxy per gateway.
+    `host:port`, port 0 for a free one; `status` empty for no site. `envoy` starts one proxy per gateway;
+    `drain` is how many seconds it may take to finish connections when it is stopped.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Settings:
     envoy: bool = False
     envoy_path: str | None = None
     concurrency: int | None = None
+    drain: float = 10.0
     polling: bool = False
 
 
@@ -95,11 +97,11 @@ class Standalone:
 
     async def _follow(self, runtime: Path) -> None:
         folder = Folder(self.settings.folder, SETTLE)
-        changes = watch(folder, force_polling=self.settings.polling)
-        async for change in changes:
-            self.take(change)
-            if self.settings.envoy:
-                await self._match_envoys(runtime)
+        async with aclosing(watch(folder, force_polling=self.settings.polling)) as changes:
+            async for change in changes:
+                self.take(change)
+                if self.settings.envoy:
+                    await self._match_envoys(runtime)
 
     def take(self, change: FolderChange) -> None:
         """Take in a change of the folder, and say in the log what is wrong with it."""
@@ -169,6 +171,7 @@ class Standalone:
             folder=place,
             concurrency=self.settings.concurrency,
             log_level="warning",
+            drain=Drain(most=self.settings.drain),
         )
         label = "/".join(name)
         process = EnvoyProcess(options, lambda line: log.info("envoy %s: %s", label, line), _EnvoyLog(label))

@@ -49,6 +49,7 @@ def serve(
     concurrency: Annotated[
         int | None, typer.Option(help="Worker threads of each Envoy; all processors' when absent.")
     ] = None,
+    drain: Annotated[float, typer.Option(help="Seconds an Envoy may take to finish connections when stopped.")] = 10.0,
     bind: Annotated[str, typer.Option(help="Address that listeners are bound to.")] = "127.0.0.1",
     port: Annotated[
         list[str] | None, typer.Option(help="Bind another port for a listener's, as 80=8080; may be repeated.")
@@ -74,6 +75,7 @@ def serve(
         envoy=envoy,
         envoy_path=envoy_path,
         concurrency=concurrency,
+        drain=drain,
         polling=poll,
     )
     _run(Standalone(settings).run())
