@@ -68,4 +68,11 @@ class RouteFeature(Model):
 
     def apply(self, draft: RouteDraft) -> None:
         """Write this block into the route."""
-        raise NotImplementedError
+
+    def ahead(self, draft: RouteDraft) -> Iterable[rc.Route]:  # noqa: ARG002 - for the blocks that override it
+        """Routes that stand before the rule's own, for requests this block takes from it.
+
+        `draft` is finished; leave it as it is. Where the rule's backends are missing its route answers 500 and no
+        block has been applied.
+        """
+        return ()

@@ -32,6 +32,9 @@ RetryOn = Literal[
     "unavailable",
 ]
 
+NOTHING_ARRIVED: tuple[RetryOn, ...] = ("connect-failure", "refused-stream")
+"""Failures before the backend saw anything, so that every request may be tried again."""
+
 
 class Backoff(Model):
     """Pause before a retry: random between zero and a bound that doubles each time."""
@@ -77,7 +80,7 @@ class Retry(RouteFeature):
         if action is None or self.attempts == 0:
             return
         policy = action.retry_policy
-        conditions: list[str] = list(self.retry_on or ("connect-failure", "refused-stream"))
+        conditions: list[str] = list(self.retry_on or NOTHING_ARRIVED)
         if self.status_codes:
             conditions.append("retriable-status-codes")
             policy.retriable_status_codes.extend(self.status_codes)
@@ -90,10 +93,11 @@ class Retry(RouteFeature):
             policy.retry_back_off.base_interval.FromMilliseconds(base)
             longest = milliseconds(self.backoff.max) if self.backoff.max else 10 * base
             policy.retry_back_off.max_interval.FromMilliseconds(longest)
-        _prefer_other_endpoints(policy)
+        prefer_other_endpoints(policy)
 
 
-def _prefer_other_endpoints(policy: rc.RetryPolicy) -> None:
+def prefer_other_endpoints(policy: rc.RetryPolicy) -> None:
+    """Have retries avoid the endpoints that were tried already."""
     predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
     predicate.typed_config.Pack(PreviousHostsPredicate())
     policy.host_selection_retry_max_attempts = 5

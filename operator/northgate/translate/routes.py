@@ -91,17 +91,19 @@ def _broken_frames(rule: _Rule) -> tuple[bytes, ...]:
 def _match_frames(rule: _Rule, match: Match) -> bytes:
     envoy_match = route_match(match)
     forwards = rule.rule.backend_refs is not None
-    total = rule.backends.lost + sum(target.weight for target in rule.backends.targets)
     if forwards and not rule.backends.targets:
-        return _frame(_unavailable(envoy_match, rule.rule_id, "missing backend"))
-    frames = b""
-    if forwards and rule.backends.lost:
-        frames += _frame(_lost_share(envoy_match, rule, total))
-    return frames + _frame(_draft(rule, match, envoy_match).route)
+        draft = RouteDraft(_unavailable(envoy_match, rule.rule_id, "missing backend"), rule.rule_id)
+    else:
+        draft = _draft(rule, match, envoy_match)
+    frames = b"".join(_frame(route) for block in _effective_features(rule) for route in block.ahead(draft))
+    if forwards and rule.backends.targets and rule.backends.lost:
+        frames += _frame(_lost_share(envoy_match, rule))
+    return frames + _frame(draft.route)
 
 
-def _lost_share(envoy_match: rc.RouteMatch, rule: _Rule, total: int) -> rc.Route:
+def _lost_share(envoy_match: rc.RouteMatch, rule: _Rule) -> rc.Route:
     """The share of references that do not resolve answers 500; the others keep theirs."""
+    total = rule.backends.lost + sum(target.weight for target in rule.backends.targets)
     share = rc.RouteMatch()
     share.CopyFrom(envoy_match)
     already = share.runtime_fraction.default_value.numerator if share.HasField("runtime_fraction") else _MILLION
