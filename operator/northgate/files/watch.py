@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class FolderChange:
     complete: bool
 
 
-async def watch(folder: Folder, *, force_polling: bool = False) -> AsyncIterator[FolderChange]:
+async def watch(folder: Folder, *, force_polling: bool = False) -> AsyncGenerator[FolderChange]:
     """The folder's content as the first change, then every change, until the caller closes the iterator.
 
     Changes are noticed at once through the system, and once a second by looking, which also finds a folder that is
