@@ -152,9 +152,11 @@ class Hardening(Model):
     """Protections to leave out: `UnderscoreHeaders` accepts header names with underscores, `EscapedSlashes` keeps
     `%2f` in paths, `MergeSlashes` keeps `//`, `StreamTimeouts` lets requests and idle streams last for ever."""
     trusted_hops: Annotated[int, Field(ge=0, le=8)] | None = None
-    """Proxies in front of the edge that append to `x-forwarded-for`; 0 when absent: the peer is the client."""
+    """Proxies in front of the edge that append to `x-forwarded-for`; 0 when absent: the peer is the client, and what
+    it sends of `x-forwarded-*`, `forwarded`, `x-real-ip`, `x-client-ip` and `true-client-ip` is removed."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Client connections one proxy keeps open at a time over all its listeners; 50000 when absent."""
+    """Client connections one proxy keeps open at a time over all its listeners; 50000 when absent. A proxy takes a new
+    number when it starts."""
 
 
 class EdgeGatewaySpec(Model):
@@ -170,5 +172,3 @@ class EdgeGatewaySpec(Model):
     """Protection against hostile clients; on when absent."""
 
     cross_rules = (unique("listeners", by="name"),)
-
-

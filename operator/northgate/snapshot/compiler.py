@@ -93,6 +93,7 @@ class Compiler:
         self.virtual_hosts: Derived[Place, VirtualHostFrame] = engine.group(
             "virtual hosts", self.routes_at, self._virtual_host
         )
+        self.places_of_table: Index[Table, Place] = engine.index(self.virtual_hosts, lambda place, _: (place.table,))
         self.tables: Index[Table, Name] = engine.index(self.gateways, _tables)
         self.reserved: Derived[Table, tuple[tuple[str, VirtualHostFrame], ...]] = engine.group(
             "reserved hosts", self.tables, self._reserved

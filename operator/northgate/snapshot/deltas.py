@@ -94,9 +94,13 @@ class Snapshots:
         """The table, made with all its hosts when it is new; None when the gateway has no such table any more."""
         if table not in self._reserved:
             return None
-        if table not in self._tables:
-            self._tables[table] = RouteTable(names.table(table), route_configuration_header(table))
-        return self._tables[table]
+        found = self._tables.get(table)
+        if found is None:
+            found = self._tables[table] = RouteTable(names.table(table), route_configuration_header(table))
+            # Hosts of a listener that could not serve until now are there already.
+            for place in self._compiler.places_of_table.bucket(table):
+                self._update_host(place)
+        return found
 
     def _update_host(self, place: Place) -> None:
         table = self._table(place.table)

@@ -29,8 +29,11 @@ class RouteTable:
 
     def put(self, host: str, frame: VirtualHostFrame | None) -> None:
         """Set or, with None, remove the virtual host of a hostname."""
-        old = self._frames.pop(host, None)
+        old = self._frames.get(host)
+        if old is frame:
+            return
         if old is not None:
+            del self._frames[host]
             self._sum -= _hash(old.frame)
             self._clusters.subtract(old.clusters)
         if frame is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoy.config.core.v3 import protocol_pb2 as protocol
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from northgate.api.gateway import Hardening
@@ -12,6 +15,11 @@ from northgate.translate.filters import http_filters
 from northgate.translate.sources import ads
 
 _Manager = hcm.HttpConnectionManager
+
+_CONTROLS = ("x-envoy-",)
+"""Headers that steer a proxy: nobody's business outside."""
+_HOPS = ("x-forwarded-", "forwarded", "x-real-ip", "x-client-ip", "true-client-ip")
+"""Headers that tell what a proxy in front has seen: lies unless there is one. The proxy writes the true ones anew."""
 
 
 def connection_manager(table: Table, hardening: Hardening) -> hcm.HttpConnectionManager:
@@ -28,8 +36,20 @@ def connection_manager(table: Table, hardening: Hardening) -> hcm.HttpConnection
     )
     manager.rds.route_config_name = names.table(table)
     manager.rds.config_source.CopyFrom(ads())
+    # WebSockets are ordinary traffic of an edge; routes without them answer as their backends do.
+    manager.upgrade_configs.add(upgrade_type="websocket")
+    _forget_headers(manager, _CONTROLS if hardening.trusted_hops else (*_CONTROLS, *_HOPS))
     _harden(manager, frozenset(hardening.exceptions or ()))
     return manager
+
+
+def _forget_headers(manager: hcm.HttpConnectionManager, prefixes: Sequence[str]) -> None:
+    """Remove headers before anything reads them: client addresses, matches, limits and logs see only true ones."""
+    mutation = early.HeaderMutation()
+    for prefix in prefixes:
+        mutation.mutations.add().remove_on_match.key_matcher.prefix = prefix
+    extension = manager.early_header_mutation_extensions.add(name="northgate.early_header_mutation.forget")
+    extension.typed_config.Pack(mutation, deterministic=True)
 
 
 def _harden(manager: hcm.HttpConnectionManager, exceptions: frozenset[str]) -> None:
