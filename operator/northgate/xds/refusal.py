@@ -40,6 +40,12 @@ def reopen(sub: Subscription, catalog: Catalog, flight: Flight, error: str) -> T
         return Told(culprits, refusal.message)
     for name, (gap, entry) in content.items():
         _reopen(sub, catalog, name, gap, entry)
+        if name in sub.gaps and name not in culprits:
+            # It may have been applied, so even going back to what was held before has to be told.
+            sub.gaps[name].forced = True
+    for name in culprits:
+        if name in sub.gaps and version_of(sub.gaps[name].held) == version_of(catalog.entries.get(name)):
+            del sub.gaps[name]
     sub.reject((name, suspects[name]) for name in culprits)
     if not culprits:
         _take_apart(sub, sorted(suspects))
@@ -65,8 +71,6 @@ def _reopen(sub: Subscription, catalog: Catalog, name: str, gap: Gap, entry: Ent
     now_open = sub.gaps.setdefault(name, Gap(held, gap.since))
     now_open.held, now_open.since = held, min(gap.since, now_open.since)
     now_open.retiring = gap.retiring and name not in catalog.entries
-    if not now_open.forced and version_of(held) == version_of(catalog.entries.get(name)):
-        del sub.gaps[name]
 
 
 def _take_apart(sub: Subscription, suspects: list[str]) -> None:

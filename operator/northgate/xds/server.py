@@ -68,6 +68,7 @@ class XdsServer:
         self.cache = cache or Cache()
         self.ledger = ledger or Ledger()
         self.options = options or Options()
+        self.address = ""
         self._observe = observe
         self._serving = True
         self._server: grpc.aio.Server | None = None
@@ -86,7 +87,8 @@ class XdsServer:
         add = self._server.add_insecure_port
         port = self._server.add_secure_port(address, credentials) if credentials else add(address)
         await self._server.start()
-        return address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
+        self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
+        return self.address
 
     async def stop(self, grace: float = 5.0) -> None:
         """Refuse new streams, let responses be written, end the streams one after another within half the grace."""
