@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,9 @@ from northgate.ops.verdict import echoed, ending, upstream_of
 MARK = "x-load"
 """Request header with the number of the request; the upstream tells it back."""
 
+Judge = Callable[[Reply, float], str]
+"""Says what is wrong with an answer to a request that was due at a time of the loop's clock; empty when nothing is."""
+
 _SHOWN = 10
 
 
@@ -33,6 +36,7 @@ class Kind:
     """One kind of request, `share` of all in proportion to the other kinds.
 
     `keep` uses kept connections, else each request opens one. Without `upstreams` any echo upstream may answer.
+    A `judge` decides instead of `statuses` and `upstreams`, for expectations that change while the load runs.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Kind:
     share: float = 1.0
     statuses: frozenset[int] = frozenset({200})
     upstreams: frozenset[str] = frozenset()
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +172,29 @@ class Load:
                 upstream=upstream_of(reply) or "",
                 reused=reply.reused,
                 serial=reply.serial,
-                error=error_of(kind, number, reply),
+                error=error_of(kind, number, reply, self._begin + due),
             )
         )
         del self._flying[number]
 
 
-def error_of(kind: Kind, number: int, reply: Reply) -> str:
-    """Say what is wrong with an answer; empty when nothing is."""
+def error_of(kind: Kind, number: int, reply: Reply, due: float) -> str:
+    """Say what is wrong with an answer to a request due at that time; empty when nothing is."""
     if reply.outcome is not Outcome.ANSWERED:
         return f"{ending(reply)} on a {'kept' if reply.reused else 'new'} connection"
+    judged = kind.judge(reply, due) if kind.judge is not None else _unlike(kind, reply)
+    told = echoed(reply)
+    seen = told.get("headers", {}).get(MARK)
+    return judged or ("" if not told or seen == [str(number)] else f"the answer to another request: {seen}")
+
+
+def _unlike(kind: Kind, reply: Reply) -> str:
+    upstream = upstream_of(reply)
     if reply.status not in kind.statuses:
         return f"status {reply.status}"
-    upstream = upstream_of(reply)
-    if upstream is None or (kind.upstreams and upstream not in kind.upstreams):
+    if not echoed(reply) or (kind.upstreams and upstream not in kind.upstreams):
         return f"answered by {upstream or 'no upstream'}"
-    seen = echoed(reply).get("headers", {}).get(MARK)
-    return "" if seen == [str(number)] else f"the answer to another request: {seen}"
+    return ""
 
 
 def _grouped(wrong: Sequence[Entry]) -> list[tuple[tuple[str, str], int]]:
