@@ -26,7 +26,7 @@ from northgate.xds.session import Terms
 
 pytestmark = [pytest.mark.envoy, pytest.mark.slow]
 
-CHANGES = int(os.environ.get("HITLESS_CHANGES", "150"))
+CHANGES = int(os.environ.get("HITLESS_CHANGES", "100"))
 SHORT = Terms(gates=Gates(grace=0.5))
 """Clusters leave soon after their last use, so that they do during the test, and come again, too."""
 
