@@ -45,14 +45,15 @@ class PathRewrite(Model):
     def write(self, action: Any, prefix: str) -> None:
         """Write this into a RouteAction or RedirectAction; `prefix` is what the rule's `PathPrefix` matched.
 
-        Replacing `/api` by `/` must turn `/api/x` into `/x`: the proxy's own prefix rewrite would make it `//x`.
+        Replacing `/api` by `/` must turn `/api/x` into `/x`, and `/` by `/api` must turn `/x` into `/api/x`: the
+        proxy's own prefix rewrite would make them `//x` and `/apix`.
         """
         if self.replace_full is not None:
             _regex(action, "^.*$", self.replace_full.replace("\\", "\\\\"))
         elif self.regex is not None:
             _regex(action, self.regex.pattern, self.regex.substitution)
         elif self.replace_prefix is not None and self.replace_prefix.rstrip("/"):
-            action.prefix_rewrite = self.replace_prefix.rstrip("/")
+            action.prefix_rewrite = self.replace_prefix.rstrip("/") + ("" if prefix.rstrip("/") else "/")
         else:
             _regex(action, f"^{re.escape(prefix.rstrip('/'))}/*", "/")
 
