@@ -58,7 +58,9 @@ class Answer:
 class Proxy:
     """An Envoy-like client of one session: clusters and listeners by wildcard, the rest by the names those mention."""
 
-    def __init__(self, cache: Cache, dialect: Dialect, terms: Terms, name: str = "envoy", names_culprits: bool = True) -> None:
+    def __init__(
+        self, cache: Cache, dialect: Dialect, terms: Terms, name: str = "envoy", names_culprits: bool = True
+    ) -> None:
         self.cache, self.dialect, self.terms, self.name = cache, dialect, terms, name
         self.names_culprits = names_culprits
         self.types: dict[str, TypeState] = {}
@@ -94,7 +96,9 @@ class Proxy:
         if type_url == ENDPOINT:
             return frozenset(held.message.eds_cluster_config.service_name for held in self.state(CLUSTER).held.values())
         if type_url == ROUTE:
-            return frozenset(name for held in self.state(LISTENER).held.values() for name in worlds.routes_of(held.message))
+            return frozenset(
+                name for held in self.state(LISTENER).held.values() for name in worlds.routes_of(held.message)
+            )
         return frozenset()
 
     def ask(self, type_url: str) -> None:
@@ -114,7 +118,14 @@ class Proxy:
         for name in [name for name in state.held if not state.wildcard and name not in names]:
             del state.held[name]
         if self.dialect is Dialect.STATE:
-            self.send(DiscoveryRequest(type_url=type_url, resource_names=sorted(names), version_info=state.version, response_nonce=state.nonce))
+            self.send(
+                DiscoveryRequest(
+                    type_url=type_url,
+                    resource_names=sorted(names),
+                    version_info=state.version,
+                    response_nonce=state.nonce,
+                )
+            )
         else:
             versions = {name: held.version for name, held in state.held.items()} if first else {}
             self.send(
@@ -139,7 +150,10 @@ class Proxy:
             state.version = answer.version
         if self.dialect is Dialect.STATE:
             request: Any = DiscoveryRequest(
-                type_url=answer.type_url, resource_names=sorted(state.names), version_info=state.version, response_nonce=answer.nonce
+                type_url=answer.type_url,
+                resource_names=sorted(state.names),
+                version_info=state.version,
+                response_nonce=answer.nonce,
             )
         else:
             request = DeltaDiscoveryRequest(type_url=answer.type_url, response_nonce=answer.nonce)
@@ -183,7 +197,9 @@ class Proxy:
                 assert one.resource.type_url == delta.type_url
                 resources[one.name] = (one.version, worlds.MESSAGES[delta.type_url].FromString(one.resource.value))
             assert not set(delta.removed_resources) & resources.keys()
-            return Answer(delta.type_url, delta.nonce, delta.system_version_info, resources, tuple(delta.removed_resources))
+            return Answer(
+                delta.type_url, delta.nonce, delta.system_version_info, resources, tuple(delta.removed_resources)
+            )
         response = DiscoveryResponse.FromString(data)
         for packed in response.resources:
             assert packed.type_url == response.type_url
@@ -200,8 +216,16 @@ class Proxy:
         answer = self.read(self.inbox.popleft())
         state = self.types[answer.type_url]
         self._check_repetition(answer, state)
-        bad = {name for name, (_, message) in answer.resources.items() if worlds.salt_of(answer.type_url, message) == worlds.BAD}
-        changed = {n for n, (v, _) in answer.resources.items() if n not in bad and (n not in state.held or state.held[n].version != v)}
+        bad = {
+            name
+            for name, (_, message) in answer.resources.items()
+            if worlds.salt_of(answer.type_url, message) == worlds.BAD
+        }
+        changed = {
+            n
+            for n, (v, _) in answer.resources.items()
+            if n not in bad and (n not in state.held or state.held[n].version != v)
+        }
         if not bad or self.names_culprits:
             self._apply(answer, state, bad)
         state.answered |= set(answer.resources) | set(answer.removed)
@@ -273,7 +297,11 @@ class Proxy:
         naming = _NAMING.get(answer.type_url) if self.names_culprits else None
         if naming or len(answer.resources) == 1:
             state.culprits |= {(name, answer.resources[name][0]) for name in bad}
-        text = naming + ", ".join(f"{name}: no" for name in sorted(bad)) if naming else "Proto constraint validation failed"
+        text = (
+            naming + ", ".join(f"{name}: no" for name in sorted(bad))
+            if naming
+            else "Proto constraint validation failed"
+        )
         self.reply(answer, text)
 
     def _release(self, names: frozenset[str]) -> None:
@@ -305,5 +333,3 @@ class Proxy:
 
     def busy(self) -> bool:
         return bool(self.inbox or self.outbox)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -70,9 +71,11 @@ async def test_item_09_a_newer_stream_takes_over_once_it_acked(server: XdsServer
 async def test_item_09_two_live_proxies_of_one_id_are_both_served(server: XdsServer, client: Client) -> None:
     publish(server, {}, FIRST)
     await hello(client)
-    async with connect(server.address, client.dialect) as second, connect(server.address, client.dialect) as third:
+    async with AsyncExitStack() as stack:
+        second = await stack.enter_async_context(connect(server.address, client.dialect))
         await hello(second)
         assert await client.end() is grpc.StatusCode.UNAVAILABLE
+        third = await stack.enter_async_context(connect(server.address, client.dialect))
         await hello(third)
         await until(lambda: any(report.shares_identity for report in server.ledger.proxies(GROUP, 0.0)))
         for one in (second, third):
@@ -81,17 +84,13 @@ async def test_item_09_two_live_proxies_of_one_id_are_both_served(server: XdsSer
 
 
 async def test_item_09_too_many_streams_of_one_id_are_refused(server: XdsServer) -> None:
-    async with asyncio.TaskGroup() as _:
-        streams = [connect(server.address, Dialect.STATE) for _ in range(17)]
-        clients = [await stream.__aenter__() for stream in streams]
-    try:
-        for count, one in enumerate(clients, 1):
-            await one.ask(CLUSTER)
-            await until(lambda count=count: server.streams() >= min(count, 16))  # type: ignore[misc] # a bound default
-        assert await clients[16].end() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    finally:
-        for stream in streams:
-            await stream.__aexit__(None, None, None)
+    async with AsyncExitStack() as stack:
+        for _ in range(16):
+            await (await stack.enter_async_context(connect(server.address, Dialect.STATE))).ask(CLUSTER)
+        await until(lambda: server.streams() == 16)
+        surplus = await stack.enter_async_context(connect(server.address, Dialect.STATE))
+        await surplus.ask(CLUSTER)
+        assert await surplus.end() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_item_10_a_changed_mapping_moves_streams() -> None:
@@ -158,10 +157,9 @@ async def test_item_49_large_requests_are_taken(server: XdsServer) -> None:
 async def test_item_61_a_stream_that_does_not_read_is_closed() -> None:
     server = XdsServer(options=Options(write_timeout=0.2))
     address = await server.start("127.0.0.1:0")
-    big = worlds.world(*(worlds.secret(f"s{index}", "x" * 1_000_000) for index in range(20)))
-    publish(server, {}, big)
-    async with connect(address, Dialect.DELTA) as client:
-        await client.ask(worlds.SECRET, *(f"s{index}" for index in range(20)))
+    publish(server, {}, worlds.world(worlds.cluster("big", "x" * 30_000_000)))
+    async with connect(address, Dialect.STATE) as client:
+        await client.ask(CLUSTER)
         await until(lambda: server.streams() == 1)
         await until(lambda: server.streams() == 0)
     await server.stop(0)
@@ -219,5 +217,3 @@ async def test_clear_and_set_again_keeps_streams(server: XdsServer, client: Clie
     server.clear(GROUP)
     publish(server, {}, worlds.world(worlds.cluster("b"), worlds.assignment("b")))
     assert len((await client.answer()).resources) >= 1
-
-

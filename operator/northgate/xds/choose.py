@@ -37,7 +37,7 @@ class Moment:
     def choose(self, sub: Subscription, catalog: Catalog) -> Choice:
         """What to send now. Delta removals go in a response of their own: a refused addition takes none along."""
         missing = self._missing(sub, catalog)
-        removals = self._removals(sub, catalog)
+        removals = self._removals(sub, catalog, frozenset(missing))
         if removals and sub.dialect is Dialect.DELTA:
             return Choice(removals=removals, missing=missing)
         adds = _in_parts(sub, self._adds(sub, catalog))
@@ -95,15 +95,15 @@ class Moment:
     def _missing(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
         """Names asked for that do not exist. Names nobody waits for an answer about are forgotten."""
         nameless = [name for name, gap in sub.gaps.items() if _has_no_answer(sub, catalog, name, gap)]
-        told = sub.dialect is Dialect.DELTA or sub.type_url == ENDPOINT
-        missing = tuple(name for name in nameless if told and sub.gaps[name].forced and not sub.complete)
-        for name in nameless:
-            if name not in missing:
-                del sub.gaps[name]
+        told = (sub.dialect is Dialect.DELTA or sub.type_url == ENDPOINT) and not sub.complete
+        missing = tuple(name for name in nameless if told and sub.gaps[name].forced)
+        for name in set(nameless).difference(missing):
+            del sub.gaps[name]
         return missing
 
-    def _removals(self, sub: Subscription, catalog: Catalog) -> tuple[str, ...]:
-        gone = [(name, gap) for name, gap in sub.gaps.items() if _sendable(catalog, name, gap) is None]
+    def _removals(self, sub: Subscription, catalog: Catalog, missing: frozenset[str]) -> tuple[str, ...]:
+        unsendable = [(name, gap) for name, gap in sub.gaps.items() if _sendable(catalog, name, gap) is None]
+        gone = [(name, gap) for name, gap in unsendable if name not in missing]
         if not gone:
             return ()
         use = clusters.in_use(self.subs, sub.type_url)

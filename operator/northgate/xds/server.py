@@ -170,9 +170,10 @@ class XdsServer:
     def _on_received(self, stream: Stream) -> None:
         """Once a newer stream of a node id ACKed something, the older ones are over."""
         node = stream.session.node
-        if node is None or not stream.session.accepted or len(self._nodes.get(node.id, ())) < 2:  # noqa: PLR2004 - two of a kind
+        if node is None or stream.took_over or not stream.session.accepted:
             return
-        older = [other for number, other in self._nodes[node.id].items() if number < stream.number]
+        stream.took_over = True
+        older = [other for number, other in self._nodes.get(node.id, {}).items() if number < stream.number]
         if older and self._may_supersede(node.id):
             for other in older:
                 other.end(_SUPERSEDED)

@@ -41,6 +41,7 @@ class Stream:
     def __init__(self, number: int, session: Session, hooks: Hooks, write_timeout: float) -> None:
         self.number = number
         self.session = session
+        self.took_over = False
         self.drained = asyncio.Event()
         self.drained.set()
         self._hooks = hooks
