@@ -12,11 +12,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from northgate.ops.echo_server import EchoUpstreams
 from northgate.ops.exchange import Address, Reply, Request, Target
 from northgate.ops.reading import read_sources
 from northgate.ops.requests import Client
-from northgate.ops.scenery import HTTP_UPSTREAMS, TCP_UPSTREAMS, endpoint_slices, localised, make_pair, secret
+from northgate.ops.scenery import endpoint_slices, localised, make_pair, secret, upstreams
 from northgate.ops.table import HttpRow, read_table
 from northgate.ops.table_run import Place, Result, run_row
 from northgate.run import Settings, Standalone
@@ -73,8 +72,9 @@ async def _stage(folder: Path | None, envoy_path: str | None, *, copy: bool) -> 
         served = _examples() if folder is None else folder
         if copy:
             served = Path(await asyncio.to_thread(shutil.copytree, served, scratch / "examples"))
-        upstreams = await stack.enter_async_context(EchoUpstreams(HTTP_UPSTREAMS, tcp=TCP_UPSTREAMS))
-        ports = {name: upstreams.port(name) for name in (*HTTP_UPSTREAMS, *TCP_UPSTREAMS)}
+        pair = make_pair("*.example.test")
+        origins = await stack.enter_async_context(upstreams(pair, scratch))
+        ports = origins.ports()
         listeners = _free_ports(_listener_ports(served))
         settings = Settings(
             served,
@@ -87,13 +87,12 @@ async def _stage(folder: Path | None, envoy_path: str | None, *, copy: bool) -> 
             drain=1.0,
         )
         edge = Standalone(settings, lambda document: localised(document.raw, ports))
-        pair = make_pair("*.example.test")
         edge.plane.take([*endpoint_slices(ports), secret("edge", "example-tls", pair)], complete=False)
         authority = scratch / "ca.pem"
         authority.write_text(pair.authority)
         serving = asyncio.create_task(edge.run())
         stack.push_async_callback(_cancelled, serving)
-        place = Place({port: ("127.0.0.1", bound) for port, bound in listeners.items()}, authority, upstreams=upstreams)
+        place = Place({port: ("127.0.0.1", bound) for port, bound in listeners.items()}, authority, upstreams=origins)
         yield Stage(served, edge, place)
 
 

@@ -17,7 +17,7 @@ from tests.harness.edge import EXAMPLES
 
 from northgate.files.documents import read_documents
 from northgate.ops.rendering import SHORT, as_yaml, by_type
-from northgate.ops.scenery import HTTP_UPSTREAMS, TCP_UPSTREAMS, endpoint_slices, make_pair, secret
+from northgate.ops.scenery import UPSTREAMS, endpoint_slices, make_pair, secret
 from northgate.snapshot.edge import Edge
 from northgate.snapshot.resource import SECRET
 
@@ -27,7 +27,7 @@ PAIR = make_pair("*.example.test")
 
 
 def objects(file: Path) -> list[Put]:
-    ports = {name: 8000 + number for number, name in enumerate((*HTTP_UPSTREAMS, *TCP_UPSTREAMS))}
+    ports = {name: 8000 + number for number, name in enumerate(UPSTREAMS)}
     files = [EXAMPLES / "edge.yaml", file] if file.name != "edge.yaml" else [file]
     documents = [one for each in files for one in read_documents(each.name, each.read_bytes()).documents]
     return [

@@ -15,8 +15,7 @@ from tests.harness.ports import HeldPorts
 from northgate.control import ControlPlane
 from northgate.deliver.statuses import Document as StatusDocument
 from northgate.files.documents import read_documents
-from northgate.ops.echo_server import EchoUpstreams
-from northgate.ops.scenery import HTTP_UPSTREAMS, TCP_UPSTREAMS, endpoint_slices, localised, make_pair, secret
+from northgate.ops.scenery import endpoint_slices, localised, make_pair, secret, upstreams
 from northgate.ops.table_run import Place
 from northgate.translate.bootstrap import BootstrapOptions, NodeIdentity, TcpAddress, bootstrap_yaml
 from northgate.translate.listeners import Binding
@@ -24,6 +23,8 @@ from northgate.world.key import ObjectKey
 from northgate.world.store import Name
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE_PORTS = (80, 443, 8443, 9000)
+"""The ports of the examples' gateway."""
 Objects = Iterable[tuple[ObjectKey, Mapping[str, Any]]]
 
 
@@ -34,16 +35,16 @@ class RunningEdge:
     """
 
     def __init__(
-        self, gateway: Name = ("edge", "edge"), ports: Iterable[int] = (80, 443), *, delta: bool = True
+        self, gateway: Name = ("edge", "edge"), ports: Iterable[int] = EXAMPLE_PORTS, *, delta: bool = True
     ) -> None:
         self.gateway = gateway
         self.delta = delta
         self._held = HeldPorts()
         self.ports = {port: self._held() for port in ports}
         self.plane = ControlPlane(Binding("127.0.0.1", self.ports))
-        self.upstreams = EchoUpstreams(HTTP_UPSTREAMS, tcp=TCP_UPSTREAMS)
         self.pair = make_pair("*.example.test", "example.test")
         self._folder = tempfile.TemporaryDirectory(prefix="ng-edge-")
+        self.upstreams = upstreams(self.pair, Path(self._folder.name))
         self.envoy: EnvoyProcess
 
     async def __aenter__(self) -> Self:
@@ -87,13 +88,12 @@ class RunningEdge:
 
     def scenery(self) -> Objects:
         """Endpoints and certificate of the examples."""
-        ports = {name: self.upstreams.port(name) for name in (*HTTP_UPSTREAMS, *TCP_UPSTREAMS)}
-        yield from endpoint_slices(ports)
+        yield from endpoint_slices(self.upstreams.ports())
         yield secret("edge", "example-tls", self.pair)
 
     def objects(self, *files: Path) -> Objects:
         """The objects of example files, localised."""
-        ports = {name: self.upstreams.port(name) for name in HTTP_UPSTREAMS}
+        ports = self.upstreams.ports()
         for file in files:
             content = read_documents(str(file), file.read_bytes())
             assert not content.problems, content.problems

@@ -1,4 +1,4 @@
-"""Which objects the tests of listeners use: one gateway on a few ports, Services of the echo upstreams, short Routes."""
+"""Which objects the tests of listeners use: one gateway, Services of the echo upstreams, short Routes, TLS clients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.harness.certificates import Pair
 from tests.harness.edge import RunningEdge
 
 from northgate.ops import scenery
-from northgate.ops.exchange import ClientTls, Reply, Request, Target, end
-from northgate.ops.requests import Client
+from northgate.ops.exchange import ClientTls, Outcome, Reply, Request, Target, end
+from northgate.ops.requests import Client, open_stream
 from northgate.world.key import ObjectKey
 
 GATEWAY = ("edge", "edge")
@@ -48,6 +48,8 @@ def services() -> Iterable[Put]:
         yield put("Service", name, {"ports": [{"name": "http", "port": 80}]}, scenery.NAMESPACE)
     for name in scenery.TCP_UPSTREAMS:
         yield put("Service", name, {"ports": [{"name": "tcp", "port": 9000}]}, scenery.NAMESPACE)
+    for name in scenery.TLS_UPSTREAMS:
+        yield put("Service", name, {"ports": [{"name": "tls", "port": 443}]}, scenery.NAMESPACE)
 
 
 def to(*backends: str, port: int = 80, **more: Any) -> dict[str, Any]:
@@ -91,11 +93,32 @@ async def get(where: Target, host: str, path: str = "/", *, client: Client | Non
         return await once.send(where, request, keep=False)
 
 
+def route_conditions(edge: RunningEdge, name: str) -> dict[str, tuple[str, str, str]]:
+    """Status, reason and message of a Route's conditions for its first parent, by type."""
+    found = edge.status("Route", name)["parents"][0]
+    return {c["type"]: (c["status"], c["reason"], c["message"]) for c in found["conditions"]}
+
+
 def conditions(edge: RunningEdge, listener_name: str) -> dict[str, tuple[str, str, str]]:
     """Status, reason and message of a listener's conditions, by type."""
     found = edge.plane.statuses()[ObjectKey("northgate.dev", "EdgeGateway", *GATEWAY)]
     one = next(one for one in found["listeners"] if one["name"] == listener_name)
     return {c["type"]: (c["status"], c["reason"], c["message"]) for c in one["conditions"]}
+
+
+async def first_line(where: Target) -> str:
+    """What a connection brings: its first line, or how it ended."""
+    opened = await open_stream(where)
+    if isinstance(opened, Reply):
+        return str(opened.outcome)
+    reader, writer = opened
+    try:
+        line = await asyncio.wait_for(reader.readline(), 5)
+    except ConnectionError:
+        return str(Outcome.RESET)
+    finally:
+        await end(writer)
+    return line.decode().strip() or str(Outcome.CLOSED)
 
 
 async def handshake(edge: RunningEdge, port: int, name: str | None, context: ssl.SSLContext) -> Handshake | None:

@@ -159,10 +159,17 @@ class EchoUpstreams(Mapping[str, EchoUpstream]):
     """Named HTTP upstreams (and raw TCP ones) while the `async with` block runs."""
 
     def __init__(
-        self, names: Sequence[str], *, tcp: Sequence[str] = (), tls: EchoTls | None = None, host: str = "127.0.0.1"
+        self,
+        names: Sequence[str],
+        *,
+        tcp: Sequence[str] = (),
+        tls: EchoTls | None = None,
+        secure: Mapping[str, EchoTls] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        """`names` are served over HTTP/1.1, with TLS if `tls` is given; `tcp` over raw TCP."""
+        """`names` speak HTTP/1.1, with TLS if `tls` is given; `secure` ones with their own TLS; `tcp` ones raw TCP."""
         self._http = {name: HttpEcho(EchoUpstream(name), host, tls) for name in names}
+        self._http |= {name: HttpEcho(EchoUpstream(name), host, own) for name, own in (secure or {}).items()}
         self._tcp = {name: TcpEcho(name, host) for name in tcp}
 
     async def __aenter__(self) -> Self:
@@ -188,6 +195,10 @@ class EchoUpstreams(Mapping[str, EchoUpstream]):
     def port(self, name: str) -> int:
         """Return the TCP port of an upstream; KeyError for a name that was not asked for."""
         return self._server(name).port
+
+    def ports(self) -> dict[str, int]:
+        """Return the TCP port of every upstream by name."""
+        return {name: self.port(name) for name in (*self._http, *self._tcp)}
 
     def tcp(self, name: str) -> TcpEcho:
         """Return the raw TCP upstream of that name."""

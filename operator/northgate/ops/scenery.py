@@ -1,4 +1,4 @@
-"""What do the examples need around them? Endpoints on this machine, and a certificate made on the spot."""
+"""What do the examples need around them? Upstreams on this machine, and a certificate made on the spot."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -13,10 +14,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from northgate.ops.echo_server import EchoTls, EchoUpstreams
 from northgate.world.key import ObjectKey
 
 HTTP_UPSTREAMS = ("echo-a", "echo-b", "echo-c")
 TCP_UPSTREAMS = ("tcp-a", "tcp-b")
+TLS_UPSTREAMS = ("tls-a",)
+UPSTREAMS = (*HTTP_UPSTREAMS, *TCP_UPSTREAMS, *TLS_UPSTREAMS)
+"""Each has a Service of its name whose one port has the name `http`, `tcp` or `tls`."""
+
 NAMESPACE = "demo"
 
 _ADDRESSES = {f"192.0.2.{number}": name for number, name in enumerate(HTTP_UPSTREAMS, 1)}
@@ -31,6 +37,16 @@ class Pair:
     certificate: str
     key: str
     authority: str
+
+
+def upstreams(pair: Pair, folder: Path) -> EchoUpstreams:
+    """The upstreams behind the examples' Services. Those that speak TLS themselves read the pair from the folder."""
+    certificate, key = folder / "upstream.crt", folder / "upstream.key"
+    certificate.write_text(pair.certificate)
+    key.touch(mode=0o600)
+    key.write_text(pair.key)
+    secure = {name: EchoTls(certificate, key) for name in TLS_UPSTREAMS}
+    return EchoUpstreams(HTTP_UPSTREAMS, tcp=TCP_UPSTREAMS, secure=secure)
 
 
 def endpoint_slices(ports: Mapping[str, int]) -> Iterator[tuple[ObjectKey, dict[str, Any]]]:
@@ -48,10 +64,14 @@ def endpoint_slices(ports: Mapping[str, int]) -> Iterator[tuple[ObjectKey, dict[
                     "labels": {"kubernetes.io/service-name": name},
                 },
                 "addressType": "IPv4",
-                "ports": [{"name": "http" if name in HTTP_UPSTREAMS else "tcp", "port": port}],
+                "ports": [{"name": _port_name(name), "port": port}],
                 "endpoints": [{"addresses": ["127.0.0.1"]}],
             },
         )
+
+
+def _port_name(upstream: str) -> str:
+    return "http" if upstream in HTTP_UPSTREAMS else "tcp" if upstream in TCP_UPSTREAMS else "tls"
 
 
 def secret(namespace: str, name: str, pair: Pair) -> tuple[ObjectKey, dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envoy.config.core.v3 import protocol_pb2 as protocol
-from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early
 
 from northgate.api.gateway import Hardening
 from northgate.resolve.attachment import Table
