@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
-from ipaddress import ip_network
 
 from northgate.api.base import Model
-from northgate.api.conditions import Path, Problem, Reason
+from northgate.api.conditions import Problem, Reason
 from northgate.api.gateway import EdgeGatewaySpec
 from northgate.api.match import CookieMatch, HeaderMatch, Match, QueryParamMatch
+from northgate.api.networks import network_problem
 from northgate.api.regex import regex_problem
 from northgate.api.route import RouteSpec, Rule
 from northgate.api.upstream import UpstreamSpec
@@ -51,6 +51,7 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
         field = type(rule).model_fields[name].alias or name
         yield from (problem.below(field) for problem in block.problems())
     yield from _prefix_replacement(rule)
+    yield from _share_in_maintenance(rule)
 
 
 def match_problems(match: Match) -> Iterator[Problem]:
@@ -67,7 +68,7 @@ def match_problems(match: Match) -> Iterator[Problem]:
             if part.type == "RegularExpression" and part.value is not None:
                 yield from regex_problem(part.value, (field, index, "value"))
     for index, network in enumerate(match.client_addresses or ()):
-        yield from _network(network, ("clientAddresses", index))
+        yield from network_problem(network, ("clientAddresses", index))
 
 
 def _prefix_replacement(rule: Rule) -> Iterator[Problem]:
@@ -77,12 +78,12 @@ def _prefix_replacement(rule: Rule) -> Iterator[Problem]:
             yield Problem(
                 (field, "path", "replacePrefix"),
                 Reason.UNSUPPORTED_VALUE,
-                "replaces a matched prefix, so every match of the rule needs a path of type PathPrefix; use replaceFull or regex",
+                "replaces a matched prefix, so every match of the rule needs a path of type PathPrefix; "
+                "use replaceFull or regex",
             )
 
 
-def _network(network: str, path: Path) -> Iterator[Problem]:
-    try:
-        ip_network(network)
-    except ValueError as error:
-        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{network!r} is not a network: {error}")
+def _share_in_maintenance(rule: Rule) -> Iterator[Problem]:
+    if rule.maintenance is not None and any(match.percent is not None for match in rule.matches or ()):
+        found = "takes all requests of a rule, so its matches cannot have a percent; split the rule"
+        yield Problem(("maintenance",), Reason.UNSUPPORTED_VALUE, found)

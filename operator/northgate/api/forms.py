@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from northgate.api import base
+from northgate.features import compression, cors, maintenance
 
 Repair = Callable[[str], str]
 
@@ -83,6 +84,17 @@ FORMS: dict[str, Form] = {
         'a DNS name in lower case or a URI such as "spiffe://example.org/api"', (str.strip, str.lower)
     ),
     r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$": Form("the name of a cookie: no blanks and separators", (str.strip,)),
+    _of(cors.Origin): Form(
+        'an origin such as "https://www.shop.example" or "https://*.shop.example", or "*"',
+        (str.strip, lambda text: text.lower().rstrip("/"), lambda text: f"https://{_bare_host(text)}"),
+    ),
+    _of(cors.CorsHeader): Form('the name of a header, or "*"', (lambda text: text.strip().rstrip(":"),)),
+    _of(compression.MediaType): Form(
+        'a media type in lower case, such as "text/html"', (lambda text: text.partition(";")[0].strip().lower(),)
+    ),
+    _of(maintenance.ContentType): Form(
+        'a media type such as "text/html" or "text/html; charset=utf-8"', (lambda text: text.strip().lower(),)
+    ),
     r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$": Form(
         'the value of a label: letters, digits, "-", "_" and ".", with a letter or digit at both ends', (str.strip,)
     ),

@@ -121,11 +121,6 @@ class Rule(Model):
             lambda rule: rule.hedge is None or not _bounds_tries(rule),
         ),
         CrossRule(
-            "!has(self.maintenance) || !has(self.matches) || self.matches.all(match, !has(match.percent))",
-            "maintenance takes all requests of a rule; its matches cannot have a percent",
-            lambda rule: rule.maintenance is None or all(match.percent is None for match in rule.matches or ()),
-        ),
-        CrossRule(
             "!has(self.sessionPersistence) || !has(self.backendRefs) || size(self.backendRefs) == 1",
             "sessionPersistence needs exactly one backend; put several Services into one Upstream",
             lambda rule: rule.session_persistence is None or len(rule.backend_refs or (None,)) == 1,

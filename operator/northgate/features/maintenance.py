@@ -28,6 +28,8 @@ _BODY = "Down for maintenance.\n"
 _LONGEST_BODY = 4096
 _EVERYTHING = 100
 
+ContentType = Annotated[str, text(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?", 100)]
+
 
 class Page(Model):
     """What is answered meanwhile."""
@@ -36,7 +38,7 @@ class Page(Model):
     """Status of the answer; 503 when absent."""
     body: Annotated[str, text(r"[^\x00]*", _LONGEST_BODY, 0)] | None = None
     """Body of the answer, at most 4096 bytes in UTF-8; a line that says so when absent."""
-    content_type: Annotated[str, text(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?", 100)] | None = None
+    content_type: ContentType | None = None
     """Media type of the body; `text/plain` when absent."""
 
 
