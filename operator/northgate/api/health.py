@@ -14,7 +14,7 @@ WholePercent = Annotated[int, Field(ge=0, le=100)]
 
 
 class HttpCheck(Model):
-    """A GET request that a well endpoint answers with an expected status."""
+    """A GET request that a well endpoint answers with an expected status; by HTTP/1.1 where `protocol` is `Auto`."""
 
     path: AbsolutePath
     """Path that is asked for."""

@@ -34,7 +34,7 @@ class EndpointLimits(Model):
     """Limits on what one endpoint is given by one proxy at a time."""
 
     max_connections: Limit
-    """Connections to each endpoint. A request that would need one more is answered 503, or waits for a free one."""
+    """Connections to each endpoint. A request that would need one more waits for a free one."""
 
 
 class CircuitBreaker(Model):
@@ -43,7 +43,7 @@ class CircuitBreaker(Model):
     max_connections: Limit | None = None
     """Connections to the whole upstream; 100000 when absent."""
     max_pending_requests: Limit | None = None
-    """Requests waiting for a connection; 10000 when absent."""
+    """Requests waiting for a connection, also while it is being made; 10000 when absent."""
     max_requests: Limit | None = None
     """Requests in flight; 100000 when absent."""
     max_retries: Limit | None = None

@@ -24,6 +24,7 @@ def upstream_problems(spec: UpstreamSpec) -> Iterator[Problem]:
         yield from _address(endpoint.address, ("static", index, "address"))
     yield from _repeated("static", ((one.address, one.port) for one in spec.static or ()))
     yield from _repeated("services", ((one.name, one.port) for one in spec.services or ()))
+    yield from _weights_without_effect(spec)
     yield from _durations(_bounds(spec))
 
 
@@ -69,6 +70,15 @@ def _repeated(field: str, entries: Iterable[Hashable]) -> Iterator[Problem]:
             yield Problem((field, index), Reason.UNSUPPORTED_VALUE, f"repeats {field}[{earlier}]; remove one of them")
 
 
+def _weights_without_effect(spec: UpstreamSpec) -> Iterator[Problem]:
+    if spec.load_balancer is None or spec.load_balancer.policy != "Random":
+        return
+    for index, endpoint in enumerate(spec.static or ()):
+        if endpoint.weight is not None:
+            why = "type Random knows no weights of endpoints; remove it or use another type"
+            yield Problem(("static", index, "weight"), Reason.UNSUPPORTED_VALUE, why)
+
+
 _Bound = tuple[Path, str | None, int, int]
 """Where a duration stands, the duration, and the shortest and longest one allowed in milliseconds."""
 
@@ -102,7 +112,7 @@ def _connection_bounds(block: UpstreamSpec | UpstreamDefaults) -> Iterator[_Boun
 def _durations(bounds: Iterable[_Bound]) -> Iterator[Problem]:
     for path, duration, shortest, longest in bounds:
         if duration is not None and not shortest <= milliseconds(duration) <= longest:
-            wanted = f"{duration} is not between {_spelled(shortest)} and {_spelled(longest)}"
+            wanted = f"{duration} is out of range; write a time from {_spelled(shortest)} to {_spelled(longest)}"
             yield Problem(path, Reason.UNSUPPORTED_VALUE, wanted)
 
 

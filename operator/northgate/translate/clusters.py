@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.extensions.clusters.common.dns.v3 import dns_pb2
 from envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
+from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import CaresDnsResolverConfig
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as hpo
 
 from northgate.api.balancing import LoadBalancer
@@ -98,9 +99,23 @@ def _resolving(cluster: cluster_pb2.Cluster, dns: Dns) -> None:
         config.dns_refresh_rate.FromMilliseconds(milliseconds(dns.refresh))
     config.dns_failure_refresh_rate.base_interval.FromSeconds(1)
     config.dns_failure_refresh_rate.max_interval.FromSeconds(10)
+    config.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
+    config.typed_dns_resolver_config.typed_config.Pack(_resolver(), deterministic=True)
     cluster.cluster_type.name = "envoy.cluster.dns"
     cluster.cluster_type.typed_config.Pack(config, deterministic=True)
     cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, dns))
+
+
+def _resolver() -> CaresDnsResolverConfig:
+    """Patience for name servers that do not answer.
+
+    Proxies confirm no cluster, not even a neighbour of this one, before the first look-up ends: 5 s with these bounds,
+    measured with a dead server; over 60 s with the resolver's own.
+    """
+    config = CaresDnsResolverConfig()
+    config.query_timeout_seconds.value = 1
+    config.query_tries.value = 2
+    return config
 
 
 def _balancing(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec) -> None:
