@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.core.objects import Put, endpoints, gateway, put, route, service
 from tests.harness.certificates import Pair, TlsPairs
 
@@ -77,10 +79,8 @@ def test_a_missing_service_is_reported_and_the_others_serve() -> None:
     sources = [{"name": "gone", "port": 80}, {"name": "web", "port": 80}]
     edge = edge_with(upstream(services=sources), service("web"), endpoints("web", "10.0.0.1", "10.0.0.2"))
     reason, message = complaint(edge)
-    assert (reason, message) == (
-        Reason.BACKEND_NOT_FOUND,
-        "spec.services[0].name: Service default/gone does not exist",
-    )
+    assert reason is Reason.BACKEND_NOT_FOUND
+    assert message.startswith("spec.services[0].name: Service default/gone does not exist")
     assert served(edge, CLUSTER) == {"default/up"}
     assert facts(edge).endpoints == 2
 
@@ -88,17 +88,17 @@ def test_a_missing_service_is_reported_and_the_others_serve() -> None:
 def test_a_missing_port_names_the_ports_there_are() -> None:
     sources = [{"name": "web", "port": 8}, {"name": "web", "port": 80}]
     edge = edge_with(upstream(services=sources), service("web"))
-    assert complaint(edge) == (
-        Reason.PORT_NOT_FOUND,
-        "spec.services[0].port: Service default/web has no TCP port 8; it has 80; did you mean 80?",
-    )
+    reason, message = complaint(edge)
+    assert reason is Reason.PORT_NOT_FOUND
+    assert message.startswith("spec.services[0].port: Service default/web has no TCP port 8; it has 80")
 
 
 def test_without_any_service_rules_answer_500_until_one_is_there() -> None:
     edge = edge_with(upstream(services=[{"name": "web", "port": 80}]))
     reason, message = complaint(edge)
     assert reason is Reason.BACKEND_NOT_FOUND
-    assert message.endswith("Service default/web does not exist; rules that need this Upstream answer 500")
+    assert "Service default/web does not exist" in message
+    assert message.endswith("rules that need this Upstream answer 500")
     assert served(edge, CLUSTER) == set()
     edge.apply([service("web")])
     assert served(edge, CLUSTER) == {"default/up"}
@@ -319,3 +319,28 @@ def test_private_keys_are_in_secrets_alone(tls_pairs: TlsPairs) -> None:
     }
     assert holders == {SECRET}
     assert key.decode() not in repr(facts(edge))
+
+
+WORLD = [
+    gateway(),
+    route("r", refs("up", "plain")),
+    service("web"),
+    endpoints("web", "10.0.0.1", "10.0.0.2"),
+    put("Upstream", "plain", {"services": [{"name": "web", "port": 80, "weight": 2}, {"name": "gone", "port": 80}]}),
+]
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_order_of_events_leads_to_the_same(data: st.DataObject, tls_pairs: TlsPairs) -> None:
+    pair = tls_pairs.issue("me.example")
+    events = [*WORLD, config_map(tls_pairs.ca), secret(pair), secured(CA, clientCertificateRef={"name": "me"})]
+    passing = [config_map("broken", "other"), upstream(static=ORIGIN), upstream(dns={"hostname": "a.b", "port": 1})]
+    together, one_by_one = Edge(), Edge()
+    together.apply(events)
+    for event in [*data.draw(st.permutations(passing)), *data.draw(st.permutations(events))]:
+        one_by_one.apply([event])
+    name = ("default", "edge")
+    assert one_by_one.resources(name) == together.resources(name)
+    assert facts(one_by_one) == facts(together)
+    assert not one_by_one.engine.failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from northgate.api.base import milliseconds
@@ -33,6 +34,7 @@ def defaults_problems(defaults: UpstreamDefaults) -> Iterator[Problem]:
     yield from _durations(_connection_bounds(defaults))
 
 
+@lru_cache(maxsize=1 << 17)
 def usable_address(address: str) -> bool:
     """True for an IP address that requests may be sent to, however it is spelled.
 

@@ -50,8 +50,8 @@ class Resource:
 
 
 def encoded_resource(type_url: str, name: str, message: Any, depends: frozenset[str] = frozenset()) -> Resource:
-    """A message as a resource; equal messages give equal resources."""
-    body = wire.encode(message)
+    """A message, or its bytes where it is joined from encoded parts, as a resource; equal content is equal."""
+    body = message if isinstance(message, bytes) else wire.encode(message)
     return Resource(type_url, name, content_version(body), body, depends)
 
 

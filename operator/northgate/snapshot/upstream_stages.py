@@ -128,8 +128,7 @@ class UpstreamStages:
             groups = self._upstreams.endpoints.get((key.namespace, key.name)) or ()
         else:
             groups = resolve_endpoints(self._world, key)
-        assignment = load_assignment(key, groups)
-        return encoded_resource(ENDPOINT, assignment.cluster_name, assignment)
+        return encoded_resource(ENDPOINT, endpoints_name(key), load_assignment(key, groups))
 
     def _credential(self, what: Credential) -> Resource | None:
         name = names.credential(what)
