@@ -60,6 +60,20 @@ def table_of(gateway: Name, listener: ResolvedListener) -> Table:
     return Table(gateway, listener.port, listener.name if listener.tls is not None else "")
 
 
+def reserved_names(gateway: ResolvedGateway, table: Table) -> Iterator[tuple[str, Table]]:
+    """Hostnames that no wider hostname of a table may answer for, with the table they belong to.
+
+    They are the hostnames of the port's listeners, where there are several, and those delegated to some namespaces.
+    """
+    listeners = gateway.accepted(table.port)
+    for listener in listeners:
+        home = table_of(gateway.name, listener)
+        if len(listeners) > 1:
+            yield listener.hostname, home
+        if home == table:
+            yield from ((host, home) for host in listener.delegated if host != listener.hostname)
+
+
 def parent_name(route: Name, ref: ParentRef) -> Name:
     """The gateway a parent reference means."""
     return (ref.namespace or route[0], ref.name)

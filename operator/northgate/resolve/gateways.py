@@ -9,7 +9,7 @@ from northgate.api.conditions import Condition, Reason, Status, Type
 from northgate.api.gateway import AllowedRoutes, EdgeGatewaySpec, Hardening, Listener
 from northgate.api.refs import SecretRef
 from northgate.resolve.grants import Reference, permitted
-from northgate.resolve.hostnames import ANY, covers, narrower, overlap
+from northgate.resolve.hostnames import ANY, covers, intersection, narrower, overlap
 from northgate.world.store import Entry, Name, World
 
 
@@ -43,6 +43,12 @@ class ResolvedListener:
     def http(self) -> bool:
         """True when requests, not connections, are routed here."""
         return self.protocol in ("HTTP", "HTTPS")
+
+    @property
+    def delegated(self) -> tuple[str, ...]:
+        """Hostnames that some namespaces have to themselves."""
+        delegations = self.allowed.hostnames or () if self.allowed is not None else ()
+        return intersection(self.hostname, (host for one in delegations for host in one.hostnames))
 
     @property
     def accepted(self) -> bool:
@@ -182,16 +188,15 @@ def _conflicted(listener: ResolvedListener, reason: Reason, message: str) -> Res
 
 
 def _with_overlaps(listeners: tuple[ResolvedListener, ...]) -> Iterator[ResolvedListener]:
-    """Listeners for TLS say which others have hostnames in common with theirs (Gateway API, OverlappingTLSConfig)."""
+    """Listeners for HTTPS say who else has hostnames of theirs on the port (Gateway API, OverlappingTLSConfig)."""
     for listener in listeners:
-        others = [one for one in listeners if one is not listener and _share_names(one, listener)]
+        https = listener.accepted and listener.protocol == "HTTPS"
+        others = [one for one in listeners if https and one is not listener and _share_names(one, listener)]
         yield replace(listener, conditions=(*listener.conditions, _overlapping(others))) if others else listener
 
 
 def _share_names(one: ResolvedListener, other: ResolvedListener) -> bool:
-    sides = (one, other)
-    beside = one.port == other.port and all(side.tls is not None and side.accepted for side in sides)
-    return beside and overlap(one.hostname, other.hostname)
+    return one.accepted and one.port == other.port and overlap(one.hostname, other.hostname)
 
 
 def _overlapping(others: list[ResolvedListener]) -> Condition:

@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 from northgate.api.gateway import Defaults, EdgeGatewaySpec
 from northgate.engine import Derived, Index
-from northgate.resolve.attachment import Parent, Place, Table, attach, connection_places, http_places, table_of
+from northgate.resolve.attachment import (
+    Parent,
+    Place,
+    Table,
+    attach,
+    connection_places,
+    http_places,
+    reserved_names,
+    table_of,
+)
 from northgate.resolve.backends import ClusterKey, RouteBackends, resolve_backends
 from northgate.resolve.facts import GatewayFacts, RouteFacts, gateway_facts, route_facts
 from northgate.resolve.gateways import ResolvedGateway, resolve_gateway
@@ -21,7 +30,7 @@ from northgate.snapshot.upstream_stages import ClusterOf, ResolvedUpstreams, Ups
 from northgate.translate import names, secrets
 from northgate.translate.listeners import Binding, Forward, envoy_listener
 from northgate.translate.routes import RouteFrames, route_frames
-from northgate.translate.virtual_hosts import VirtualHostFrame, reserved_hosts, virtual_host
+from northgate.translate.virtual_hosts import VirtualHostFrame, reserved_host, virtual_host
 from northgate.world.store import Name, World
 
 
@@ -184,10 +193,11 @@ class Compiler:
         return virtual_host(place, table, {name: frames for name, frames in found if frames is not None})
 
     def _reserved(self, table: Table) -> tuple[tuple[str, VirtualHostFrame], ...]:
-        gateway = self.gateways[table.gateway]
-        hosts = {listener.hostname for listener in gateway.accepted(table.port)}
-        claimed = {host for host in hosts if self.routes_at.bucket(Place(table, host))}
-        return tuple(reserved_hosts(gateway, table, claimed))
+        found: dict[str, VirtualHostFrame] = {}
+        for host, home in reserved_names(self.gateways[table.gateway], table):
+            if home != table or not self.routes_at.bucket(Place(table, host)):
+                found[host] = reserved_host(host, elsewhere=home != table)
+        return tuple(found.items())
 
     def _listener(self, key: Port) -> ListenerResult | None:
         made = envoy_listener(self.gateways[key.gateway], key.port, self._binding, tuple(self._forwards(key)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -57,7 +57,7 @@ def envoy_listener(
     chains = [chain for one in gateway.serving(port) for chain in _chains(gateway, one, forwards)]
     if not chains:
         return None
-    chains.extend(_closed_chain(gateway, one) for one in _mute(gateway, port, forwards))
+    chains.extend(_closed_chain(gateway, *one) for one in _reserved(gateway, port, forwards))
     listener = listener_pb2.Listener(name=names.listener(gateway.name, port), filter_chains=chains)
     listener.address.socket_address.address = binding.address
     listener.address.socket_address.port_value = binding.port(port)
@@ -113,21 +113,30 @@ def _tcp_proxy(name: str, backends: RuleBackends) -> TcpProxy:
     return proxy
 
 
-def _mute(gateway: ResolvedGateway, port: int, forwards: Sequence[Forward]) -> Iterator[ResolvedListener]:
-    """Listeners with nothing to say whose hostname a less specific listener of the port would answer for them."""
-    taken = {(one.listener, one.host) for one in forwards}
+def _reserved(
+    gateway: ResolvedGateway, port: int, forwards: Sequence[Forward]
+) -> Iterator[tuple[ResolvedListener, str]]:
+    """Server names that nobody serves, and that a chain for a wider one would answer if they had none of their own."""
+    served = {(one.listener, one.host) for one in forwards}
+    served |= {(one.name, one.hostname) for one in gateway.serving(port) if one.http}
     for listener in gateway.accepted(port):
-        speaks = listener.serves and (listener.http or (listener.name, listener.hostname) in taken)
-        wider = (narrower(listener.hostname, one.hostname) for one in gateway.serving(port) if one is not listener)
-        if listener.tls is not None and not speaks and any(wider):
-            yield listener
+        for host in _server_names(listener):
+            if (listener.name, host) not in served and any(narrower(host, wide) for _, wide in served):
+                yield listener, host
 
 
-def _closed_chain(gateway: ResolvedGateway, listener: ResolvedListener) -> lc.FilterChain:
+def _server_names(listener: ResolvedListener) -> Iterable[str]:
+    if listener.tls is None:
+        return ()
+    # What is delegated of a listener for requests is kept apart by its routes.
+    return dict.fromkeys((listener.hostname, *(() if listener.http else listener.delegated)))
+
+
+def _closed_chain(gateway: ResolvedGateway, listener: ResolvedListener, host: str) -> lc.FilterChain:
     name = names.table(table_of(gateway.name, listener))
-    chain = lc.FilterChain(name=f"{name}/closed")
+    chain = lc.FilterChain(name=f"{name}/{host} closed")
     _add_filter(chain, _TCP, _tcp_proxy(name, RuleBackends()))
-    _match_host(chain, listener.hostname)
+    _match_host(chain, host)
     return chain
 
 

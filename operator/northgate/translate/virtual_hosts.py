@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-from northgate.resolve.attachment import Place, Table, table_of
-from northgate.resolve.gateways import ResolvedGateway
+from northgate.resolve.attachment import Place, Table
 from northgate.resolve.precedence import HostTable
 from northgate.translate import names, wire
 from northgate.translate.filters import enable_client_address
@@ -44,27 +43,14 @@ def virtual_host(place: Place, table: HostTable, routes: Mapping[Name, RouteFram
     return VirtualHostFrame(wire.field(_VIRTUAL_HOSTS_FIELD, b"".join(parts)), clusters)
 
 
-def reserved_hosts(
-    gateway: ResolvedGateway, table: Table, claimed: Container[str]
-) -> Iterator[tuple[str, VirtualHostFrame]]:
-    """Hostnames of a port's listeners that no wider hostname of this table may answer for. None where one stands alone.
+def reserved_host(hostname: str, *, elsewhere: bool) -> VirtualHostFrame:
+    """A hostname that no wider one may answer for: 404 until a Route claims it.
 
-    A hostname of a listener with another certificate is answered 421, which sends the client there: without it a client
-    that reuses a connection for another host of the same address would get 404, or a neighbour's answer. A hostname of
-    this table's own listeners is answered 404 until a Route claims it. `claimed` holds the hostnames of Routes.
+    `elsewhere`, under another listener's certificate, it is 421 instead, which sends the client there: without it a
+    client that reuses a connection for another host of the same address would get 404, or a neighbour's answer.
     """
-    listeners = gateway.accepted(table.port)
-    if len(listeners) == 1:
-        return
-    for listener in listeners:
-        foreign = table_of(gateway.name, listener) != table
-        if foreign or listener.hostname not in claimed:
-            yield listener.hostname, _reserved(listener.hostname, foreign=foreign)
-
-
-def _reserved(hostname: str, *, foreign: bool) -> VirtualHostFrame:
     host = rc.VirtualHost(name=f"{hostname} reserved", domains=[hostname])
-    if foreign:
+    if elsewhere:
         host.routes.add(match=rc.RouteMatch(prefix="/")).direct_response.status = _MISDIRECTED
     return VirtualHostFrame(wire.field(_VIRTUAL_HOSTS_FIELD, wire.encode(host)), frozenset())
 
