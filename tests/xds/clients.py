@@ -76,5 +76,5 @@ async def connect(address: str, dialect: Dialect) -> AsyncIterator[Client]:
 async def until(fact: Callable[[], bool]) -> None:
     """Wait for a fact, with a deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not fact():
+        while not fact():  # noqa: ASYNC110 - another process or task makes it true
             await asyncio.sleep(0.005)

@@ -121,7 +121,7 @@ class Edge:
     async def until(self, fact: Any) -> Any:
         """Wait for an awaitable fact, with a deadline; returns it."""
         async with asyncio.timeout(DEADLINE):
-            while not (found := await fact()):
+            while not (found := await fact()):  # noqa: ASYNC110 - another process or task makes it true
                 await asyncio.sleep(0.02)
             return found
 
@@ -142,7 +142,7 @@ async def envoy(folder: Path, xds: str, api_type: str, node: str) -> AsyncIterat
         )
     try:
         async with asyncio.timeout(DEADLINE):
-            while not (admin.exists() and admin.read_text()):
+            while not (admin.exists() and admin.read_text()):  # noqa: ASYNC110 - another process or task makes it true
                 await asyncio.sleep(0.01)
         async with aiohttp.ClientSession() as session:
             yield Edge(admin.read_text(), session)

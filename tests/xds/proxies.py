@@ -59,7 +59,7 @@ class Proxy:
     """An Envoy-like client of one session: clusters and listeners by wildcard, the rest by the names those mention."""
 
     def __init__(
-        self, cache: Cache, dialect: Dialect, terms: Terms, name: str = "envoy", names_culprits: bool = True
+        self, cache: Cache, dialect: Dialect, terms: Terms, name: str = "envoy", *, names_culprits: bool = True
     ) -> None:
         self.cache, self.dialect, self.terms, self.name = cache, dialect, terms, name
         self.names_culprits = names_culprits

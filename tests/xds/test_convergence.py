@@ -22,7 +22,7 @@ salts = st.sampled_from(("", "1", "2", "3"))
 
 
 @st.composite
-def closed_worlds(draw: st.DrawFn, bad: bool = False) -> worlds.World:
+def closed_worlds(draw: st.DrawFn, *, bad: bool = False) -> worlds.World:
     clusters = draw(st.frozensets(st.sampled_from(CLUSTERS)))
     routes = draw(st.frozensets(st.sampled_from(ROUTES)))
     some = st.frozensets(st.sampled_from(sorted(clusters))) if clusters else st.just(frozenset())
