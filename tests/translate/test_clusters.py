@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import CaresDnsResolverConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -17,7 +19,7 @@ from tests.harness.certificates import TlsPairs
 from tests.harness.envoy import validate
 
 from northgate.snapshot.edge import Edge
-from northgate.snapshot.resource import CLUSTER, ROUTE
+from northgate.snapshot.resource import CLUSTER, LISTENER, ROUTE
 
 ADDRESS = [{"address": "10.0.0.9", "port": 80}]
 CA = [{"kind": "ConfigMap", "name": "ca"}]
@@ -112,6 +114,20 @@ def test_routes_compute_the_key(key, expected) -> None:
     table = RouteConfiguration.FromString(resource.body)
     found = [one.route.hash_policy for host in table.virtual_hosts for one in host.routes if one.route.cluster]
     assert [[as_dict(one) for one in policies] for policies in found] == [[expected]]
+
+
+@pytest.mark.parametrize(("key", "hashed"), [({"sourceIP": {}}, True), ({"header": "x"}, False)])
+def test_connections_know_the_clients_address_alone(key, hashed) -> None:
+    spec = {"static": ADDRESS, "loadBalancer": {"consistentHash": key}}
+    entry = gateway(listeners=[{"name": "tcp", "port": 5432, "protocol": "TCP"}])
+    edge = Edge()
+    parents = [{"name": "edge", "sectionName": "tcp"}]
+    forward = route("r", {"backendRefs": [{"kind": "Upstream", "name": "up"}]}, parentRefs=parents)
+    edge.apply([entry, forward, put("Upstream", "up", spec)])
+    (resource,) = edge.resources(("default", "edge"))[LISTENER].values()
+    (chain,) = Listener.FromString(resource.body).filter_chains
+    proxy = TcpProxy.FromString(chain.filters[-1].typed_config.value)
+    assert [policy.HasField("source_ip") for policy in proxy.hash_policy] == [True] * hashed
 
 
 def test_static_endpoints_keep_weight_priority_and_place() -> None:

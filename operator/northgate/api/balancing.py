@@ -37,7 +37,7 @@ class SourceAddress(Model):
 
 
 class ConsistentHash(Model):
-    """The part of a request that chooses the endpoint. A request without it goes to any endpoint."""
+    """The part of a request that chooses the endpoint; a request without it goes to any. TCP and TLS: `sourceIP` only."""
 
     header: HeaderName | None = None
     """Value of this request header."""

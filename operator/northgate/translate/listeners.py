@@ -102,6 +102,8 @@ def _tcp_proxy(name: str, backends: RuleBackends) -> TcpProxy:
     proxy = TcpProxy(stat_prefix=name)
     proxy.max_connect_attempts.value = 3
     proxy.idle_timeout.FromSeconds(3600)
+    if backends.consistent_hash is not None and backends.consistent_hash.source_ip is not None:
+        proxy.hash_policy.add().source_ip.SetInParent()
     shares = [(names.cluster(target.cluster), target.weight) for target in backends.targets]
     if backends.lost or not shares:
         shares.append((names.NOWHERE, backends.lost))
