@@ -364,7 +364,7 @@ EXTREMES: list[dict[str, Any]] = [
     {"dns": {"hostname": "a.example", "port": 65535, "refresh": "1s"}},
     {"dns": {"hostname": "a.example", "port": 1, "refresh": "24h", "family": "All"}},
     {"healthCheck": {"active": {"tcp": {}, "interval": "100ms", "timeout": "10ms"}, "panicThreshold": 100}},
-    {"healthCheck": {"active": {"tcp": {}, "interval": "1h", "timeout": "1m", "healthyThreshold": 100}}},
+    {"healthCheck": {"active": {"tcp": {}, "interval": "1h", "timeout": "10s", "healthyThreshold": 100}}},
     {"healthCheck": {"active": {"http": {"path": "/", "expectedStatuses": [200, 599]}}}},
     {"healthCheck": {"active": {"grpc": {}}}, "protocol": "HTTP2"},
     {"healthCheck": {"passive": {"interval": "100ms", "ejection": {"base": "1ms", "maxPercent": 100}}}},

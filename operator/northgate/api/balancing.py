@@ -37,7 +37,7 @@ class SourceAddress(Model):
 
 
 class ConsistentHash(Model):
-    """The part of a request that chooses the endpoint; a request without it goes to any. TCP and TLS: `sourceIP` only."""
+    """The part of a request that chooses the endpoint; any where it is absent. TCP and TLS know `sourceIP` only."""
 
     header: HeaderName | None = None
     """Value of this request header."""

@@ -50,7 +50,7 @@ class ActiveCheck(Model):
     interval: Duration | None = None
     """Time between two checks of an endpoint, stretched at random by up to a fifth; `5s` when absent."""
     timeout: Duration | None = None
-    """Time an answer may take; `1s` when absent."""
+    """Time an answer may take, `10s` at most; `1s` when absent."""
     healthy_threshold: Threshold | None = None
     """Good answers in a row after which an ill endpoint is used again; 2 when absent."""
     unhealthy_threshold: Threshold | None = None

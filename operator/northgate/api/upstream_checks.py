@@ -99,7 +99,8 @@ def _bounds(spec: UpstreamSpec) -> Iterator[_Bound]:
     active = spec.health_check.active if spec.health_check is not None else None
     if active is not None:
         yield ("healthCheck", "active", "interval"), active.interval, 100, _HOUR
-        yield ("healthCheck", "active", "timeout"), active.timeout, 10, 60_000
+        # A proxy confirms a new cluster when the first checks have ended, and its neighbours not before.
+        yield ("healthCheck", "active", "timeout"), active.timeout, 10, 10_000
 
 
 def _connection_bounds(block: UpstreamSpec | UpstreamDefaults) -> Iterator[_Bound]:
