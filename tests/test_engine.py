@@ -86,7 +86,7 @@ def test_reading_a_later_stage_is_refused() -> None:
     engine = Engine()
     numbers: Input[str, int] = engine.input("numbers")
     later: list[Derived[str, int]] = []
-    engine.map("first", numbers, lambda key: later[0].get(key))
+    engine.map("first", numbers, lambda key: later[0][key])
     later.append(engine.map("second", numbers, lambda key: numbers[key]))
     numbers.put("a", 1)
     with pytest.raises(EngineError, match="first reads a stage that is declared after it"):

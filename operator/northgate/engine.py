@@ -46,30 +46,30 @@ class Engine:
 
     def map(self, name: str, source: Collection[K, Any], compute: Callable[[K], V | None]) -> Derived[K, V]:
         """Declare a value for each key of `source`. A computation that returns None gives its key no value."""
-        stage: Derived[K, V] = Derived(self, name, compute, source._values)  # noqa: SLF001
-        source._children.append(stage)  # noqa: SLF001 - the stages of one engine are one implementation
-        stage._dirty.update(dict.fromkeys(source._values))  # noqa: SLF001
+        stage: Derived[K, V] = Derived(self, name, compute, source._values)
+        source._children.append(stage)
+        stage._dirty.update(dict.fromkeys(source._values))
         return stage
 
     def group(self, name: str, index: Index[B, Any], compute: Callable[[B], V | None]) -> Derived[B, V]:
         """Declare a value for each bucket of `index` that is not empty."""
-        stage: Derived[B, V] = Derived(self, name, compute, index._buckets)  # noqa: SLF001
-        index._children.append(stage)  # noqa: SLF001
-        stage._dirty.update(dict.fromkeys(index._buckets))  # noqa: SLF001
+        stage: Derived[B, V] = Derived(self, name, compute, index._buckets)
+        index._children.append(stage)
+        stage._dirty.update(dict.fromkeys(index._buckets))
         return stage
 
     def index(self, source: Collection[K, V], buckets: Callable[[K, V], Iterable[B]]) -> Index[B, K]:
         """Declare groups of the keys of `source`: `buckets(key, value)` names the groups a key belongs to."""
         index: Index[B, K] = Index(self, buckets)
-        source._indexes.append(index)  # noqa: SLF001
-        for key, value in source._values.items():  # noqa: SLF001
-            index._update(key, value)  # noqa: SLF001
+        source._indexes.append(index)
+        for key, value in source._values.items():
+            index._update(key, value)
         return index
 
     def settle(self) -> None:
         """Bring every derived value up to date."""
         for stage in self._stages:
-            stage._settle()  # noqa: SLF001
+            stage._settle()
 
     def _declare(self) -> int:
         self._declared += 1
@@ -94,7 +94,7 @@ class Collection(Generic[K, V]):
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
-        self.rank = engine._declare()  # noqa: SLF001
+        self.rank = engine._declare()
         self._engine = engine
         self._values: dict[K, V] = {}
         self._readers: dict[Any, _Readers] = {}
@@ -104,12 +104,12 @@ class Collection(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value of `key`, or None."""
-        self._engine._read(self._readers, key, self.rank)  # noqa: SLF001
+        self._engine._read(self._readers, key, self.rank)
         return self._values.get(key)
 
     def __getitem__(self, key: K) -> V:
         """The value of `key`, which is known to be there (a computation's own key, a member of an index)."""
-        self._engine._read(self._readers, key, self.rank)  # noqa: SLF001
+        self._engine._read(self._readers, key, self.rank)
         return self._values[key]
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class Collection(Generic[K, V]):
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Everything, in no particular order. Only outside computations: it would make them depend on the world."""
-        if self._engine._computing is not None:  # noqa: SLF001
+        if self._engine._computing is not None:
             raise EngineError(f"a computation reads all of {self.name}; declare an index instead")
         return iter(self._values.items())
 
@@ -173,7 +173,7 @@ class Derived(Collection[K, V]):
         self._dirty: dict[K, None] = {}
         self._reads: dict[K, list[tuple[dict[Any, _Readers], Any]]] = {}
         self.computed = 0
-        engine._stages.append(self)  # noqa: SLF001
+        engine._stages.append(self)
 
     def _settle(self) -> None:
         dirty, self._dirty = self._dirty, {}
@@ -192,7 +192,7 @@ class Derived(Collection[K, V]):
     def _recompute(self, key: K) -> None:
         engine = self._engine
         self._forget(key)
-        engine._computing, engine._reads = (self, key), []  # noqa: SLF001
+        engine._computing, engine._reads = (self, key), []
         try:
             value = self._compute(key)
         except EngineError:
@@ -201,8 +201,8 @@ class Derived(Collection[K, V]):
             engine.failures[self.name, key] = error
             return
         finally:
-            self._reads[key] = engine._reads  # noqa: SLF001
-            engine._computing = None  # noqa: SLF001
+            self._reads[key] = engine._reads
+            engine._computing = None
             self.computed += 1
         engine.failures.pop((self.name, key), None)
         if value != self._values.get(key):
@@ -222,7 +222,7 @@ class Index(Generic[B, K]):
     """Keys of a collection by bucket, each bucket sorted so that results do not depend on the order of events."""
 
     def __init__(self, engine: Engine, buckets: Callable[[K, Any], Iterable[B]]) -> None:
-        self.rank = engine._declare()  # noqa: SLF001
+        self.rank = engine._declare()
         self._engine = engine
         self._of = buckets
         self._member: dict[K, frozenset[B]] = {}
@@ -232,11 +232,11 @@ class Index(Generic[B, K]):
 
     def bucket(self, bucket: B) -> tuple[K, ...]:
         """The keys of `bucket`, sorted."""
-        self._engine._read(self._readers, bucket, self.rank)  # noqa: SLF001
+        self._engine._read(self._readers, bucket, self.rank)
         return tuple(self._buckets.get(bucket, ()))
 
     def __contains__(self, bucket: B) -> bool:
-        self._engine._read(self._readers, bucket, self.rank)  # noqa: SLF001
+        self._engine._read(self._readers, bucket, self.rank)
         return bucket in self._buckets
 
     def _update(self, key: K, value: Any) -> None:

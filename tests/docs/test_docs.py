@@ -42,7 +42,7 @@ def test_every_feature_has_an_example_that_is_its_golden_case() -> None:
 def test_the_readme_commands_are_real() -> None:
     """Those that end by themselves are run; `make demo` and `serve` have tests of their own."""
     commands = re.findall(
-        r"^\.venv/bin/northgate ((?:validate|translate) [^#\n]*)", (ROOT / "README.md").read_text(), re.M
+        r"^\.venv/bin/northgate ((?:validate|translate) [^#\n]*)", (ROOT / "README.md").read_text(), re.MULTILINE
     )
     assert len(commands) == 2
     for command in commands:

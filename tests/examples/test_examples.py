@@ -12,6 +12,7 @@ from northgate.ops.table import read_table
 from northgate.ops.table_run import run_table
 
 FILES = sorted(EXAMPLES.glob("*.yaml"))
+TEXTS = {file: file.read_text() for file in FILES}
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def edge() -> AsyncIterator[RunningEdge]:
 @pytest.mark.envoy
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_requests(edge: RunningEdge, file: Path) -> None:
-    table = read_table(file.read_text(), file.name)
+    table = read_table(TEXTS[file], file.name)
     assert table.rows, "an example has a request table in its header"
     failed = [result.message async for result in run_table(table, edge.place()) if not result.passed]
     assert not failed, "\n".join(failed)
