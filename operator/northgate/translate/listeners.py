@@ -58,6 +58,8 @@ def envoy_listener(
     if not chains:
         return None
     chains.extend(_closed_chain(gateway, *one) for one in _reserved(gateway, port, forwards))
+    # Their order means nothing to Envoy, but a change of it would be an update.
+    chains.sort(key=lambda chain: chain.name)
     listener = listener_pb2.Listener(name=names.listener(gateway.name, port), filter_chains=chains)
     listener.address.socket_address.address = binding.address
     listener.address.socket_address.port_value = binding.port(port)
