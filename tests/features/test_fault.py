@@ -6,8 +6,11 @@ import pytest
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from tests.features.translation import FORWARD, per_route, refused, routes, rule
+from tests.harness.edge import EXAMPLES, RunningEdge
 
 from northgate.api.filters import FAULT
+from northgate.ops.exchange import Request, Target
+from northgate.ops.requests import Client
 
 
 def fault(**blocks):
@@ -73,3 +76,20 @@ def test_mistakes_are_named(blocks, said):
 @pytest.mark.parametrize("action", [{"reset": {}}, {"drop": {"after": "1s"}}])
 def test_what_fails_anyway_takes_no_faults(action):
     assert "fault needs something to fail" in refused(**action, fault={"abort": {"status": 503}})
+
+
+@pytest.mark.envoy
+async def test_a_fault_that_stands_by_is_started_and_ended_at_a_proxy(envoy_binary):
+    async with RunningEdge() as edge, Client(5) as client:
+        await edge.serve([*edge.scenery(), *edge.objects(EXAMPLES / "edge.yaml", EXAMPLES / "fault.yaml")])
+        target = Target(edge.place().addresses[80])
+
+        async def statuses():
+            request = Request("GET", "/armed", "fault.example.test")
+            return {(await client.send(target, request)).status for _ in range(10)}
+
+        assert await statuses() == {200}
+        await edge.envoy.admin("/runtime_modify?chaos.demo/fault/armed.abort=100", "POST")
+        assert await statuses() == {503}
+        await edge.envoy.admin("/runtime_modify?chaos.demo/fault/armed.abort=", "POST")
+        assert await statuses() == {200}

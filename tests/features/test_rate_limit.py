@@ -101,3 +101,18 @@ async def test_clients_do_not_use_up_what_is_there_for_others(envoy_binary):
 
         assert [await passed(address) for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1")] == [3, 3, 0]
         assert [await passed(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")] == [3, 0, 3]
+
+
+@pytest.mark.envoy
+async def test_a_change_of_routes_fills_the_buckets(envoy_binary):
+    async with RunningEdge() as edge, Client(5) as client:
+        await edge.serve([*edge.scenery(), *edge.objects(EXAMPLES / "edge.yaml", EXAMPLES / "rate-limit.yaml")])
+        target = Target(edge.place().addresses[80])
+
+        async def passed():
+            request = Request("GET", "/all", "rate-limit.example.test")
+            return sum([(await client.send(target, request)).status == 200 for _ in range(7)])
+
+        assert [await passed(), await passed()] == [5, 0]
+        await edge.apply(edge.objects(EXAMPLES / "access.yaml"))
+        assert await passed() == 5
