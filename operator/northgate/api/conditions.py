@@ -71,6 +71,9 @@ class Reason(StrEnum):
     NO_PROXIES_CONNECTED = "NoProxiesConnected"
     NO_RESOURCES = "NoResources"
     SERVING_LAST_KNOWN_GOOD = "ServingLastKnownGood"
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
+    CERTIFICATE_EXPIRING = "CertificateExpiring"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from northgate.api.conditions import Condition, Reason, Status, Type
 from northgate.api.parse import GROUP
+from northgate.deliver.certificates import certificates_condition, next_change
 from northgate.deliver.verdict import Fleet, programmed, summary, worst
 from northgate.resolve.facts import GatewayFacts, ParentFacts, RouteFacts
 from northgate.snapshot.compiler import Compiler
@@ -37,6 +38,8 @@ class Statuses:
         self._documents: dict[ObjectKey, Document] = {}
         self._fleets: dict[Name, Fleet] = {}
         self._unsettled: set[ObjectKey] = set()
+        self._due: dict[ObjectKey, float] = {}
+        compiler.lifetimes.observe()
         for stage in (compiler.route_facts, compiler.gateway_facts, compiler.upstream_facts):
             stage.observe()
 
@@ -55,7 +58,7 @@ class Statuses:
         edited = tuple(self._edited())
         for key in edited:
             self._standing[key] = _Standing(dict(revisions), now)
-        affected = {*edited, *self._unsettled, *self._on(moved)}
+        affected = {*edited, *self._unsettled, *self._on(moved), *self._of_certificates(now)}
         return tuple(key for key in sorted(affected) if self._renew(key, now))
 
     def _edited(self) -> Iterator[ObjectKey]:
@@ -72,11 +75,25 @@ class Statuses:
             yield ObjectKey(GROUP, "EdgeGateway", *gateway)
             yield from (ObjectKey(GROUP, "Route", *name) for name in self._compiler.routes_of(gateway))
 
+    def _of_certificates(self, now: float) -> Iterator[ObjectKey]:
+        """Gateways with other certificates than before, and those for whose certificates a time has come."""
+        for name in self._compiler.lifetimes.take_changes():
+            yield ObjectKey(GROUP, "EdgeGateway", *name)
+        yield from [key for key, due in self._due.items() if due <= now]
+
+    def _certificates(self, key: ObjectKey, now: float) -> Iterator[Condition]:
+        lifetimes = self._compiler.lifetimes.get((key.namespace, key.name)) or ()
+        self._due[key] = next_change(lifetimes, now)
+        degraded = certificates_condition(lifetimes, now)
+        if degraded is not None:
+            yield degraded
+
     def _renew(self, key: ObjectKey, now: float) -> bool:
         found = self._document(key, now)
         if found is None:
             self._standing.pop(key, None)
             self._unsettled.discard(key)
+            self._due.pop(key, None)
             return self._documents.pop(key, None) is not None
         old = self._documents.get(key)
         document = _with_times(found, old, now)
@@ -91,7 +108,10 @@ class Statuses:
                 return None if facts is None else self._route(key, facts, now)
             case "EdgeGateway":
                 gateway = self._compiler.gateway_facts.get(name)
-                return None if gateway is None else self._gateway(key, gateway, now)
+                if gateway is None:
+                    return None
+                conditions = (*gateway.conditions, *self._certificates(key, now))
+                return self._gateway(key, replace(gateway, conditions=conditions), now)
             case _:
                 upstream = self._compiler.upstream_facts.get(name)
                 if upstream is None:

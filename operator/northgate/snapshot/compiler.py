@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from northgate.api.certificates import Lifetime, lifetime
 from northgate.api.gateway import Defaults, EdgeGatewaySpec
 from northgate.engine import Derived, Index
 from northgate.resolve.attachment import (
@@ -138,6 +139,12 @@ class Compiler:
 
     def _declare_facts(self) -> None:
         engine = self.world.engine
+        self._lifetimes: Derived[Name, Lifetime] = engine.map(
+            "certificate lifetimes", self.world.secrets, lambda name: lifetime(self.world.secrets[name].spec)
+        )
+        self.lifetimes: Derived[Name, tuple[tuple[Name, Lifetime], ...]] = engine.map(
+            "lifetimes of gateways", self.gateways, self._lifetimes_of
+        )
         self._clashes_at: Index[Name, Place] = engine.index(self.host_tables, _losers)
         self._connection_clashes_at: Index[Name, Place] = engine.index(self.connection_tables, _losers)
         self._attached_to: Index[tuple[Name, str], Name] = engine.index(self.parents, _listeners)
@@ -191,6 +198,11 @@ class Compiler:
         table = self.host_tables[place]
         found = ((name, self.routes.get(Attached(place.table.gateway, name))) for name in self.routes_at.bucket(place))
         return virtual_host(place, table, {name: frames for name, frames in found if frames is not None})
+
+    def _lifetimes_of(self, gateway: Name) -> tuple[tuple[Name, Lifetime], ...]:
+        secrets = {secret for _, secret in _certificates(gateway, self.gateways[gateway])}
+        found = ((secret, self._lifetimes.get(secret)) for secret in sorted(secrets))
+        return tuple((secret, one) for secret, one in found if one is not None)
 
     def _reserved(self, table: Table) -> tuple[tuple[str, VirtualHostFrame], ...]:
         found: dict[str, VirtualHostFrame] = {}
