@@ -59,13 +59,14 @@ def test_the_filter_stands_in_the_chain_before_limits_and_faults():
     [
         ({}, "set at least one of: allow, deny"),
         ({"allow": []}, "access.allow"),
-        ({"allow": ["10.0.0.0/8", "10.1.2.3/8"]}, "access.allow[1]: '10.1.2.3/8' is not a network"),
-        ({"deny": ["300.1.1.1"]}, "access.deny[0]: '300.1.1.1' is not a network"),
-        ({"deny": ["2001:db8::/129"]}, "access.deny[0]: '2001:db8::/129' is not a network"),
+        ({"allow": ["10.0.0.0/8", "10.1.2.3/8"]}, "access.allow[1]: …10.1.2.3/8…is not a network"),
+        ({"deny": ["300.1.1.1"]}, "access.deny[0]: …300.1.1.1…is not a network"),
+        ({"deny": ["2001:db8::/129"]}, "access.deny[0]: …2001:db8::/129…is not a network"),
     ],
 )
 def test_mistakes_are_named(access, said):
-    assert said in refused(**FORWARD, access=access)
+    told = refused(**FORWARD, access=access)
+    assert all(part in told for part in said.split("…")), told
 
 
 def trusting(objects, hops):

@@ -27,12 +27,14 @@ _MESSAGES: dict[str, Any] = {
     SECRET: Secret,
 }
 _REDACTED = "[redacted]"
+_MAPS = frozenset({"typed_per_filter_config", "typed_extension_protocol_options", "policies", "filter_metadata"})
+"""Fields that are maps, whose entries come in any order; `policies` is a list in other places."""
 
 
 def readable(resource: Resource) -> dict[str, Any]:
     """A resource as JSON values. Keys, session tickets and passwords are replaced by `[redacted]`."""
     message = _MESSAGES[resource.type_url].FromString(resource.body)
-    found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    found: dict[str, Any] = _ordered(MessageToDict(message, preserving_proto_field_name=True))
     if resource.type_url == SECRET:
         _redact(found)
     return found
@@ -55,6 +57,18 @@ def as_yaml(value: Any) -> str:
 def as_json(value: Any) -> str:
     """JSON with indentation."""
     return json.dumps(value, indent=2) + "\n"
+
+
+def _ordered(value: Any) -> Any:
+    """The same values with the entries of maps sorted, so that a resource always reads the same."""
+    if isinstance(value, list):
+        return [_ordered(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: dict(sorted(entry.items())) if key in _MAPS and isinstance(entry, dict) else entry
+        for key, entry in ((key, _ordered(inner)) for key, inner in value.items())
+    }
 
 
 def _redact(secret: dict[str, Any]) -> None:
