@@ -86,8 +86,7 @@ async def test_a_dead_endpoint_is_passed_over() -> None:
     async with running([gateway(TCP)], [9000]) as edge:
         here = [{"address": "127.0.0.1", "port": edge.upstreams.port(name)} for name in ("tcp-a", "tcp-b")]
         rule = {"backendRefs": [{"kind": "Upstream", "name": "pool"}]}
-        pool = put("Upstream", "pool", {"static": here, "loadBalancer": {"type": "RoundRobin"}}, NAMESPACE)
-        await edge.apply([pool, route("db", "tcp", rule=rule)])
+        await edge.apply([put("Upstream", "pool", {"static": here}, NAMESPACE), route("db", "tcp", rule=rule)])
         await edge.upstreams.stop("tcp-a")
         assert await _lines(edge, 20) == {"tcp-b": 20}
 

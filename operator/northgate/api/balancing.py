@@ -64,7 +64,7 @@ class LoadBalancer(Model):
     type: Literal["LeastRequest", "RoundRobin", "Random", "Maglev", "RingHash"] | None = None
     """`LeastRequest`: the less busy of two endpoints drawn at random. `RoundRobin`: one after the other. `Random`: any.
     `Maglev` and `RingHash`: by `consistentHash`; when an endpoint leaves, Maglev moves the fewest keys of others.
-    When absent: `Maglev` with `consistentHash`, else `LeastRequest`."""
+    When absent: `Maglev` with `consistentHash`, else `LeastRequest` for requests and `RoundRobin` for connections."""
     consistent_hash: ConsistentHash | None = None
     """The part of a request that keeps it on one endpoint."""
     slow_start: SlowStart | None = None

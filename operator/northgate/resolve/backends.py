@@ -23,7 +23,7 @@ class ClusterKey(NamedTuple):
     """What makes two references share a cluster: the backend, its port, and a policy that lives in the cluster.
 
     `port` is 0 for an Upstream. `retry_budget` is the share of retries in percent and the retries always allowed, or
-    empty: cluster keys must be comparable.
+    empty: cluster keys must be comparable. `connections` tells a backend of connections from the same one of requests.
     """
 
     kind: str
@@ -31,6 +31,7 @@ class ClusterKey(NamedTuple):
     name: str
     port: int
     retry_budget: tuple[str, int] | tuple[()] = ()
+    connections: bool = False
 
 
 @dataclass(frozen=True, slots=True)

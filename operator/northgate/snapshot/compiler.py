@@ -6,6 +6,7 @@ Each line of `_declare_…` is one stage of the memoising engine; reading them i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from northgate.api.certificates import Lifetime, lifetime
@@ -192,7 +193,11 @@ class Compiler:
         defaults = self.defaults.get(key.gateway)
         if backends is None or defaults is None:
             return None
-        return route_frames(key.route, self.world.routes[key.route], backends, defaults)
+        found = route_frames(key.route, self.world.routes[key.route], backends, defaults)
+        parents = (parent for parent in self.parents[key.route] if parent.gateway == key.gateway)
+        uses = {one.http for parent in parents for one in parent.attachments}
+        clusters = (cluster._replace(connections=not http) for http in uses for cluster in found.clusters)
+        return replace(found, clusters=frozenset(clusters))
 
     def _virtual_host(self, place: Place) -> VirtualHostFrame:
         table = self.host_tables[place]

@@ -57,7 +57,7 @@ def envoy_cluster(backend: Backend) -> cluster_pb2.Cluster:
     cluster.connect_timeout.FromMilliseconds(milliseconds(timeout))
     cluster.per_connection_buffer_limit_bytes.value = 32_768
     _discovery(cluster, backend)
-    _balancing(cluster, upstream)
+    _balancing(cluster, upstream, backend.key)
     _health(cluster, backend)
     _protocol(cluster, upstream, backend.app_protocol)
     _limits(cluster, upstream.circuit_breaker or backend.defaults.circuit_breaker, backend.key)
@@ -118,9 +118,13 @@ def _resolver() -> CaresDnsResolverConfig:
     return config
 
 
-def _balancing(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec) -> None:
+def _balancing(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec, key: ClusterKey) -> None:
     weighted = any(source.weight is not None for source in upstream.services or ())
-    policy = balancing_policy(upstream.load_balancer or LoadBalancer(), weighted_localities=weighted)
+    balancer = upstream.load_balancer or LoadBalancer()
+    # An endpoint that refuses connections has none, so by least load each attempt for a connection would choose it.
+    if key.connections and balancer.policy == "LeastRequest" and balancer.type is None:
+        balancer = balancer.model_copy(update={"type": "RoundRobin"})
+    policy = balancing_policy(balancer, weighted_localities=weighted)
     cluster.load_balancing_policy.CopyFrom(policy)
 
 

@@ -69,7 +69,7 @@ def envoy_listener(
         inspector = listener.listener_filters.add(name="envoy.filters.listener.tls_inspector")
         inspector.typed_config.Pack(TlsInspector(), deterministic=True)
         listener.listener_filters_timeout.FromSeconds(_HELLO_SECONDS)
-    clusters = {target.cluster for forward in forwards for target in forward.backends.targets}
+    clusters = {cluster for forward in forwards for cluster, _ in _shares(forward.backends)}
     return listener, frozenset(clusters)
 
 
@@ -106,7 +106,7 @@ def _tcp_proxy(name: str, backends: RuleBackends) -> TcpProxy:
     proxy.idle_timeout.FromSeconds(3600)
     if backends.consistent_hash is not None and backends.consistent_hash.source_ip is not None:
         proxy.hash_policy.add().source_ip.SetInParent()
-    shares = [(names.cluster(target.cluster), target.weight) for target in backends.targets]
+    shares = [(names.cluster(cluster), weight) for cluster, weight in _shares(backends)]
     if backends.lost or not shares:
         shares.append((names.NOWHERE, backends.lost))
     if len(shares) == 1:
@@ -115,6 +115,10 @@ def _tcp_proxy(name: str, backends: RuleBackends) -> TcpProxy:
         for cluster, weight in shares:
             proxy.weighted_clusters.clusters.add(name=cluster, weight=weight)
     return proxy
+
+
+def _shares(backends: RuleBackends) -> Iterator[tuple[ClusterKey, int]]:
+    return ((target.cluster._replace(connections=True), target.weight) for target in backends.targets)
 
 
 def _reserved(

@@ -38,13 +38,16 @@ def table(place: Table) -> str:
 
 
 def cluster(key: ClusterKey) -> str:
-    """`namespace/service/port` or `namespace/upstream`, with a short hash where a policy tells clusters apart."""
+    """`namespace/service/port` or `namespace/upstream`, with a short hash where a policy tells clusters apart.
+
+    One for connections ends in `/tcp`.
+    """
     name = _plain((key.namespace, key.name))
     if key.kind == "Service":
         name += f"/{key.port}"
     if key.retry_budget:
         name += "/" + blake2b(repr(key.retry_budget).encode(), digest_size=4).hexdigest()
-    return name
+    return f"{name}/tcp" if key.connections else name
 
 
 def certificate(secret: Name) -> str:
