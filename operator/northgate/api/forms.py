@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
+from urllib.parse import quote
 
 from northgate.api import base
 from northgate.features import compression, cors, maintenance
@@ -30,7 +31,31 @@ def _binary_unit(size: str) -> str:
 
 
 def _bare_host(url: str) -> str:
-    return re.sub(r"^[a-z]+://|[:/].*$|\.$", "", url.lower())
+    return re.sub(r"^[a-z]+://|[:/].*$|\.$", "", url.strip().lower())
+
+
+def _punycode(host: str) -> str:
+    """The spelling of an international name in DNS."""
+    try:
+        return host.lower().encode("idna").decode()
+    except UnicodeError:
+        return host
+
+
+def _percent_encoded(path: str) -> str:
+    return quote(path, safe="/%!$&'()*+,;=:@-._~") if path.startswith("/") else path
+
+
+_IN_HOURS = {"d": 24, "w": 7 * 24}
+
+
+def _whole_units(duration: str) -> str:
+    """Days as hours, and parts of a second as milliseconds."""
+    if found := re.fullmatch(r"([0-9]{1,4}) ?(d|w)[a-z]*", duration.lower()):
+        return f"{int(found[1]) * _IN_HOURS[found[2]]}h"
+    if found := re.fullmatch(r"([0-9]{0,2})\.([0-9]{1,3}) ?s?", duration):
+        return f"{int(found[1] or 0) * 1000 + int(found[2].ljust(3, '0'))}ms"
+    return duration
 
 
 def _of(form: Any) -> str:
@@ -52,11 +77,11 @@ FORMS: dict[str, Form] = {
     ),
     _of(base.Hostname): Form(
         'a hostname in lower case, without scheme, port and path, such as "www.shop.example" or "*.shop.example"',
-        (_bare_host, lambda text: f"*.{text.lstrip('*.').lower()}"),
+        (_bare_host, _punycode, lambda text: f"*.{text.lstrip('*.').lower()}"),
     ),
     DURATION: Form(
         'a length of time such as "500ms", "10s" or "1h30m"',
-        (*_SPLIT, lambda text: text.replace(" ", "").lower(), lambda text: f"{text}s"),
+        (*_SPLIT, lambda text: text.replace(" ", "").lower(), lambda text: f"{text}s", _whole_units),
     ),
     _of(base.Percent): Form(
         'a share from "0" to "100", with at most four decimals', (*_SPLIT, lambda text: text.strip().rstrip("% "))
@@ -74,7 +99,7 @@ FORMS: dict[str, Form] = {
     ),
     _of(base.Cidr): Form('an IP address or a range such as "10.0.0.0/8" or "2001:db8::/32"', _SPLIT),
     r"^[0-9A-Fa-f.:]+$": Form('an IPv4 or IPv6 address such as "192.0.2.7"', _SPLIT),
-    r"^[\x21-\x7e]+$": Form("printable ASCII without blanks", _SPLIT),
+    r"^[\x21-\x7e]+$": Form("printable ASCII without blanks", (*_SPLIT, _percent_encoded)),
     r"^[\x21-\x7e]*$": Form("printable ASCII without blanks", _SPLIT),
     r"^[^\x00]*$": Form("text without NUL characters", (lambda text: text.replace("\0", ""),)),
     r"^[A-Za-z0-9_-]+$": Form('a name of letters, digits, "-" and "_"', (str.strip,)),
@@ -109,4 +134,6 @@ def repaired(text: str, pattern: str, longest: int = 1 << 20) -> str | None:
     """What the user probably meant, if a usual mistake explains the text."""
     form = FORMS.get(pattern, Form(""))
     candidates = (repair(text) for repair in form.repairs)
-    return next((fixed for fixed in candidates if len(fixed) <= longest and re.search(pattern, fixed)), None)
+    # A `$` also matches before a line break at the end, which is no part of what may be written.
+    whole = re.compile(pattern.removeprefix("^").removesuffix("$"))
+    return next((fixed for fixed in candidates if len(fixed) <= longest and whole.fullmatch(fixed)), None)

@@ -14,8 +14,15 @@ def network_problem(network: str, path: Path) -> Iterable[Problem]:
     """The problem with an address or range, if there is one: a typing error, or bits set behind the prefix."""
     try:
         ip_network(network)
-    except ValueError as error:
-        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{network!r} is not a network: {error}")
+    except ValueError:
+        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{network} is not a network; {_meant(network)}")
+
+
+def _meant(network: str) -> str:
+    try:
+        return f"bits are set behind its prefix: did you mean {ip_network(network, strict=False)}?"
+    except ValueError:
+        return 'write one such as "192.0.2.7", "10.0.0.0/8" or "2001:db8::/32"'
 
 
 def cidr_range(network: str) -> CidrRange:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
 from northgate.api import kubernetes as k8s
 from northgate.api.base import Model
 from northgate.api.certificates import certificate_problems
 from northgate.api.checks import problems_in
-from northgate.api.conditions import Path, Problem, Reason
+from northgate.api.conditions import Problem, Reason
 from northgate.api.gateway import EdgeGatewaySpec
 from northgate.api.problems import problems_of
 from northgate.api.route import RouteSpec
@@ -65,7 +63,9 @@ def known(group: str, kind: str) -> bool:
 
 def parse(group: str, kind: str, document: Mapping[str, Any]) -> Parsed:
     """Read a document of a known kind. Total: whatever is wrong comes back as problems."""
-    metadata = document.get("metadata") or {}
+    metadata = document.get("metadata")
+    if not isinstance(metadata, Mapping):
+        metadata = {}
     generation = metadata.get("generation")
     created = metadata.get("creationTimestamp")
     spec, problems = _read(group, kind, document)
@@ -82,15 +82,15 @@ def _read(group: str, kind: str, document: Mapping[str, Any]) -> tuple[Any, tupl
         return _own(SPECS[kind], document)
     try:
         found = READERS[group, kind](document)
-    except msgspec.ValidationError as error:
-        return None, (_foreign_problem(str(error)),)
+    except k8s.ShapeError as error:
+        return None, (Problem(error.path, Reason.INVALID, error.message),)
     return found, tuple(certificate_problems(found))
 
 
 def _own(model: type[Model], document: Mapping[str, Any]) -> tuple[Model | None, tuple[Problem, ...]]:
     version = document.get("apiVersion")
     if version != VERSION:
-        wanted = f"apiVersion is {version!r}; this release reads {VERSION}"
+        wanted = f"apiVersion is {version!r}, but this release reads {VERSION}; write that"
         return None, (Problem(("apiVersion",), Reason.INVALID, wanted),)
     unknown = sorted(set(document) - {"apiVersion", "kind", "metadata", "spec", "status"})
     if unknown:
@@ -104,15 +104,3 @@ def _own(model: type[Model], document: Mapping[str, Any]) -> tuple[Model | None,
     except (TypeError, ValueError, RecursionError) as error:
         return None, (Problem(("spec",), Reason.INVALID, f"not representable as JSON: {error}"),)
     return spec, tuple(problem.below("spec") for problem in problems_in(spec))
-
-
-_AT = re.compile(r"(.*) - at `\$(.*)`$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-
-
-def _foreign_problem(message: str) -> Problem:
-    found = _AT.match(message)
-    if found is None:
-        return Problem((), Reason.INVALID, message)
-    path: Path = tuple(name or (int(index) if index.isdigit() else index) for name, index in _STEP.findall(found[2]))
-    return Problem(path, Reason.INVALID, found[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from envoy.config.core.v3 import base_pb2 as core
 from pydantic import Field
@@ -61,12 +61,12 @@ class _HeaderChanges(RouteFeature):
 
     cross_rules = (at_least_one("set", "add", "remove"),)
 
+    host_remedy: ClassVar[str] = "it belongs to requests; leave it out"
+
     def problems(self) -> Iterable[Problem]:
         """Headers that the protocol owns must be left alone."""
         for path, name in self._names():
-            if name.lower() in _FORBIDDEN:
-                remedy = "use rewrite.hostname" if name.lower() == "host" else "the connection owns it; leave it out"
-                yield Problem(path, Reason.UNSUPPORTED_VALUE, f"header {name!r} cannot be changed here: {remedy}")
+            yield from header_problem(name, path, self.host_remedy)
 
     def _names(self) -> Iterable[tuple[Path, str]]:
         for block in ("set", "add"):
@@ -85,6 +85,8 @@ class _HeaderChanges(RouteFeature):
 class RequestHeaders(_HeaderChanges):
     """Changes to the headers the backend sees."""
 
+    host_remedy: ClassVar[str] = "use rewrite.hostname"
+
     def apply(self, draft: RouteDraft) -> None:
         """Write the route's request header changes."""
         self._write(draft.route.request_headers_to_add, draft.route.request_headers_to_remove)
@@ -96,6 +98,13 @@ class ResponseHeaders(_HeaderChanges):
     def apply(self, draft: RouteDraft) -> None:
         """Write the route's response header changes."""
         self._write(draft.route.response_headers_to_add, draft.route.response_headers_to_remove)
+
+
+def header_problem(name: str, path: Path, host_remedy: str) -> Iterable[Problem]:
+    """The problem with changing a header that the protocol owns: proxies refuse it, or it would break connections."""
+    if name.lower() in _FORBIDDEN:
+        remedy = host_remedy if name.lower() == "host" else "the connection owns it; leave it out"
+        yield Problem(path, Reason.UNSUPPORTED_VALUE, f"header {name!r} cannot be changed here: {remedy}")
 
 
 def literal(value: str) -> str:

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from northgate.api.base import text
+from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
-from northgate.features.headers import Headers, set_headers
+from northgate.features.headers import Headers, header_problem, set_headers
 
-Body = Annotated[str, text(r"[^\x00]*", 4096, 0)]
+_LONGEST_BODY = 4096
+
+Body = Annotated[str, text(r"[^\x00]*", _LONGEST_BODY, 0)]
 
 
 class Respond(RouteFeature):
@@ -27,6 +31,15 @@ class Respond(RouteFeature):
     """Body of the answer, at most 4096 bytes in UTF-8; empty when absent."""
     headers: Headers | None = None
     """Headers of the answer; `content-type` is `text/plain` when absent."""
+
+    def problems(self) -> Iterable[Problem]:
+        """The proxy's bound on the body is in bytes, the schema's in characters; the protocol owns some headers."""
+        size = len((self.body or "").encode())
+        if size > _LONGEST_BODY:
+            found = f"has {size} bytes in UTF-8; shorten it to {_LONGEST_BODY}"
+            yield Problem(("body",), Reason.UNSUPPORTED_VALUE, found)
+        for index, header in enumerate(self.headers or ()):
+            yield from header_problem(header.name, ("headers", index, "name"), "it belongs to requests; leave it out")
 
     def apply(self, draft: RouteDraft) -> None:
         """Make the route a direct response."""

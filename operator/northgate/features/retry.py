@@ -6,6 +6,7 @@ budget bounds the retries of the whole proxy to a share of its live requests, so
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from envoy.config.route.v3 import route_components_pb2 as rc
@@ -13,6 +14,7 @@ from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import Pre
 from pydantic import Field
 
 from northgate.api.base import Duration, Model, Percent, milliseconds, unique
+from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
 
 RetryOn = Literal[
@@ -23,8 +25,6 @@ RetryOn = Literal[
     "connect-failure",
     "refused-stream",
     "retriable-4xx",
-    "retriable-headers",
-    "http3-post-connect-failure",
     "cancelled",
     "deadline-exceeded",
     "internal",
@@ -73,6 +73,18 @@ class Retry(RouteFeature):
     """Bound on concurrent retries; the circuit breaker's `maxRetries` alone when absent."""
 
     cross_rules = (unique("retryOn"),)
+
+    def problems(self) -> Iterable[Problem]:
+        """Proxies refuse pauses of no length, and a largest one below the first."""
+        if self.backoff is None:
+            return
+        base = milliseconds(self.backoff.base)
+        if base == 0:
+            found = f"{self.backoff.base} is no pause; write at least 1ms"
+            yield Problem(("backoff", "base"), Reason.UNSUPPORTED_VALUE, found)
+        if self.backoff.max is not None and milliseconds(self.backoff.max) < max(base, 1):
+            found = f"{self.backoff.max} is shorter than the first pause; write {self.backoff.base} or more"
+            yield Problem(("backoff", "max"), Reason.UNSUPPORTED_VALUE, found)
 
     def apply(self, draft: RouteDraft) -> None:
         """Set the retry policy; other endpoints are preferred to those that failed already."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from northgate.api.base import AbsolutePath, Model, PreciseHostname, Regex, at_least_one, exactly_one, text
 from northgate.api.conditions import Problem
 from northgate.api.feature import RouteDraft, RouteFeature
-from northgate.api.regex import regex_problem
+from northgate.api.regex import regex_problem, substitution_problem
 
 
 class RegexReplacement(Model):
@@ -38,9 +38,11 @@ class PathRewrite(Model):
     cross_rules = (exactly_one("replaceFull", "replacePrefix", "regex"),)
 
     def problems(self) -> Iterable[Problem]:
-        """The expression must be one RE2 accepts within the proxy's limit."""
-        if self.regex is not None:
-            yield from regex_problem(self.regex.pattern, ("regex", "pattern"))
+        """The expression must be one RE2 accepts within the proxy's limit, and have the groups that are inserted."""
+        if self.regex is None:
+            return
+        wrong = tuple(regex_problem(self.regex.pattern, ("regex", "pattern")))
+        yield from wrong or substitution_problem(self.regex.pattern, self.regex.substitution, ("regex", "substitution"))
 
     def write(self, action: Any, prefix: str) -> None:
         """Write this into a RouteAction or RedirectAction; `prefix` is what the rule's `PathPrefix` matched.

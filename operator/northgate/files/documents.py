@@ -185,12 +185,12 @@ def _first_flaw(raw: Mapping[str, Any]) -> tuple[FieldPath, str] | None:
     checks = (
         (("apiVersion",), raw.get("apiVersion"), _API_VERSION, "such as northgate.dev/v1alpha1"),
         (("kind",), raw.get("kind"), _KIND, "such as Route"),
-        (("metadata", "name"), metadata.get("name"), _NAME, "of lower-case letters, digits, '-' and '.'"),
+        (("metadata", "name"), metadata.get("name"), _NAME, "of at most 253 lower-case letters, digits, '-' and '.'"),
         (
             ("metadata", "namespace"),
             metadata.get("namespace") or "default",
             _NAMESPACE,
-            "of lower-case letters, digits and '-'",
+            "of at most 63 lower-case letters, digits and '-'",
         ),
     )
     return next((flaw for check in checks if (flaw := _flaw(*check))), None)

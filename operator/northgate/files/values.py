@@ -34,7 +34,9 @@ MOST_VALUES = 500_000
 """Values one file may hold, each alias counted with everything it stands for."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 _LONGEST_QUOTE = 40
+_DEEPEST_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class _Reader:
             self._exceed(event, f"the file holds more than {MOST_VALUES} values, so split it or use fewer aliases")
 
     def _exceed(self, event: Event, message: str) -> None:
-        raise _BoundError(_place(event), tuple(self._path), message)
+        raise _BoundError(_place(event), tuple(self._path[:_DEEPEST_SHOWN]), message)
 
     def _refuse(self, event: Event, message: str) -> _FlawError:
         return _FlawError(_place(event), tuple(self._path), message)
@@ -217,7 +219,8 @@ class _Reader:
 
     def _key(self, event: Event, known: Mapping[str | int, Place]) -> str:
         if not isinstance(event, ScalarEvent):
-            raise self._refuse(event, "a field name must be text, so write a plain name")
+            remedy = "so write a plain name, or put text that begins with { or [ in quotes"
+            raise self._refuse(event, f"a field name must be text, {remedy}")
         self._count(event, 1, 0)
         self._refuse_tag(event)
         key = self._scalar(event)
@@ -296,6 +299,8 @@ def _kind(key: Scalar) -> str:
 
 
 def _broken(text: str, error: yaml.YAMLError) -> Flaw:
+    if conflict := _CONFLICT.search(text):
+        return Flaw(_place_at(text, conflict.start()), (), "a merge conflict is left here, so resolve it", whole=True)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
     return Flaw(place, (), _syntax(text, place, error), whole=True)
@@ -304,8 +309,15 @@ def _broken(text: str, error: yaml.YAMLError) -> Flaw:
 def _syntax(text: str, place: Place, error: yaml.YAMLError) -> str:
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
-    if line[place.column - 1 : place.column] == "\t":
-        return "YAML is not indented by tabs, so use spaces"
+    character = line[place.column - 1 : place.column]
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "the text cannot be read"
-    context = getattr(error, "context", None)
-    return f"this is not YAML: {f'{context}, ' if context else ''}{problem}, so correct the syntax"
+    context = getattr(error, "context", None) or ""
+    if character == "\t":
+        return "YAML is not indented by tabs, so use spaces"
+    if "cannot start any token" in problem:
+        return f"text cannot begin with {character}, so put it in quotes"
+    if "scanning an alias" in context or "scanning an anchor" in context:
+        return "text cannot begin with * or &, so put it in quotes"
+    begun = getattr(error, "context_mark", None)
+    begins = f" that begins in line {begun.line + 1}" if context and begun and begun.line + 1 != place.line else ""
+    return f"this is not YAML: {f'{context}{begins}, ' if context else ''}{problem}, so correct the syntax"

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from northgate.api.conditions import Condition, Path, Problem, Reason, Status, Type
-from northgate.api.parse import GROUP, known
+from northgate.api.expected import listed
+from northgate.api.parse import GROUP, SPECS, VERSION, known
+from northgate.api.spellings import nearest
 from northgate.files.documents import Document, FileProblem, field_path
 from northgate.ops.reading import Reading
+from northgate.resolve.upstream_facts import told_problems
 from northgate.world.key import ObjectKey
 
 Severity = Literal["error", "warning"]
@@ -40,10 +43,16 @@ def findings(reading: Reading) -> tuple[Finding, ...]:
 def _in_files(reading: Reading) -> Iterator[Finding]:
     yield from map(in_file, reading.problems)
     for document in reading.unknown():
-        message = (
-            f"{document.key.kind} of group {document.key.group or 'core'} is not read by Northgate; it is left out"
-        )
-        yield _finding(document, Problem(("kind",), Reason.INVALID_KIND, message), "warning")
+        yield _finding(document, Problem(("kind",), Reason.INVALID_KIND, left_out(document.key)), "warning")
+
+
+def left_out(key: ObjectKey) -> str:
+    """Why an object is not read, and what may be meant."""
+    found = f"{key.kind} of group {key.group or 'core'} is not read by Northgate; it is left out"
+    if key.group == GROUP:
+        near = nearest(key.kind, SPECS)
+        return f"{found}; {f'did you mean {near}?' if near else f'known are {listed(SPECS)}'}"
+    return f"{found}; did you mean apiVersion: {VERSION}?" if key.kind in SPECS else found
 
 
 def in_file(problem: FileProblem) -> Finding:
@@ -80,21 +89,24 @@ def _in_attachment(reading: Reading) -> Iterator[Finding]:
         for index, parent in enumerate(facts.parents):
             wrong = [c for c in parent.conditions if _is_wrong(c)]
             yield from (_finding(document, _problem(c, ("spec", "parentRefs", index)), "warning") for c in wrong)
+    for name, parents in reading.edge.compiler.parents.items():
+        document = _document(reading, "Route", name)
+        partly = (problem for parent in parents if parent.attachments for problem in parent.problems)
+        yield from (_finding(document, problem, "warning") for problem in partly)
 
 
 def _in_listeners(reading: Reading) -> Iterator[Finding]:
     for name, gateway in reading.edge.compiler.gateway_facts.items():
         document = _document(reading, "EdgeGateway", name)
         for index, listener in enumerate(gateway.listeners):
-            wrong = [c for c in listener.conditions if c.status is Status.FALSE or c.type is Type.CONFLICTED]
+            wrong = [c for c in listener.conditions if c.status is Status.FALSE]
             yield from (_finding(document, _problem(c, ("spec", "listeners", index)), "warning") for c in wrong)
 
 
 def _in_upstreams(reading: Reading) -> Iterator[Finding]:
-    for name, upstream in reading.edge.compiler.upstream_facts.items():
+    for name, upstream in reading.edge.compiler.upstreams.resolved.items():
         document = _document(reading, "Upstream", name)
-        wrong = [c for c in upstream.conditions if c.type is Type.RESOLVED_REFS and c.status is Status.FALSE]
-        yield from (_finding(document, _problem(c, ("spec",)), "warning") for c in wrong)
+        yield from (_finding(document, problem, "warning") for problem in told_problems(upstream))
 
 
 def _is_wrong(condition: Condition) -> bool:

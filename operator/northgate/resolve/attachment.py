@@ -11,6 +11,7 @@ from northgate.api.gateway import AllowedRoutes
 from northgate.api.refs import ParentRef
 from northgate.api.route import RouteSpec
 from northgate.engine import Collection
+from northgate.resolve.absence import meant
 from northgate.resolve.connections import connection_problems
 from northgate.resolve.gateways import ResolvedGateway, ResolvedListener
 from northgate.resolve.hostnames import ANY, covers, intersection
@@ -94,11 +95,11 @@ def _attach_to(
     name = parent_name(route, ref)
     gateway = gateways.get(name)
     if gateway is None:
-        return _refused(name, Reason.NO_MATCHING_PARENT, f"EdgeGateway {'/'.join(name)} does not exist")
+        return _refused(name, Reason.NO_MATCHING_PARENT, _no_such_gateway(world, gateways, route, name))
     meant = [one for one in gateway.listeners if _is_meant(one, ref)]
     where = f"spec.parentRefs[{index}]"
     if not meant:
-        return _refused(name, Reason.NO_MATCHING_PARENT, f"{where}: {_no_such_listener(gateway)}")
+        return _refused(name, Reason.NO_MATCHING_PARENT, f"{where}: {_no_such_listener(gateway, ref)}")
     standing = [one for one in meant if one.accepted]
     if not standing:
         fault = f"listener {meant[0].name} of EdgeGateway {'/'.join(name)} is itself not accepted"
@@ -118,9 +119,25 @@ def _attach_to(
     return _attach_hosts(gateway, fitting, route, spec)
 
 
-def _no_such_listener(gateway: ResolvedGateway) -> str:
-    known = ", ".join(one.name for one in gateway.listeners)
-    found = f"EdgeGateway {'/'.join(gateway.name)} has no such listener; it has {known}"
+def _no_such_gateway(world: World, gateways: Collection[Name, ResolvedGateway], route: Name, name: Name) -> str:
+    """Says which gateway may be meant: one of that name elsewhere, or a similar one; only such as may be attached to."""
+    elsewhere = [one for one in world.gateways_called.bucket(name[1]) if _may_attach(world, gateways.get(one), route)]
+    if elsewhere:
+        other = elsewhere[0]
+        return f"EdgeGateway {'/'.join(name)} does not exist; did you mean that of namespace: {other[0]}?"
+    beside = [one for one in world.gateways_in.bucket(name[0]) if _may_attach(world, gateways.get(one), route)]
+    hint = meant(name[1], [one[1] for one in beside]) or "create it or correct the name and namespace"
+    return f"EdgeGateway {'/'.join(name)} does not exist; {hint}"
+
+
+def _may_attach(world: World, gateway: ResolvedGateway | None, route: Name) -> bool:
+    return gateway is not None and any(_namespace_allowed(world, gateway, one, route[0]) for one in gateway.listeners)
+
+
+def _no_such_listener(gateway: ResolvedGateway, ref: ParentRef) -> str:
+    known = ", ".join(f"{one.name} (port {one.port})" for one in gateway.listeners)
+    hint = meant(ref.section_name or "", [one.name for one in gateway.listeners])
+    found = f"EdgeGateway {'/'.join(gateway.name)} has no such listener; it has {known}; {hint or 'name one of them'}"
     if any(not one.http for one in gateway.listeners):
         found += " (listeners for TCP and TLS are attached to by sectionName only)"
     return found
@@ -154,7 +171,8 @@ def _attach_hosts(gateway: ResolvedGateway, fitting: list[ResolvedListener], rou
     return _refused(
         gateway.name,
         Reason.NO_MATCHING_LISTENER_HOSTNAME,
-        f"spec.hostnames: none of {', '.join(spec.hostnames or ())} is served by the listeners, which serve {served}",
+        f"spec.hostnames: none of {', '.join(spec.hostnames or ())} is served by the listeners, "
+        f"which serve {served}; change the hostnames or attach to another listener",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from northgate.api.balancing import ConsistentHash
@@ -13,24 +13,28 @@ from northgate.api.refs import BackendRef
 from northgate.api.route import RouteSpec, Rule
 from northgate.engine import Collection
 from northgate.features.retry import Budget
+from northgate.resolve.absence import absent
 from northgate.resolve.grants import Reference, permitted
 from northgate.resolve.services import service_problem
 from northgate.resolve.upstreams import ResolvedUpstream
 from northgate.world.store import Name, World
 
 
+RetryBudget = tuple[str, int] | tuple[()]
+"""The share of retries in percent and the retries always allowed, or empty: keys with it must be comparable."""
+
+
 class ClusterKey(NamedTuple):
     """What makes two references share a cluster: the backend, its port, and a policy that lives in the cluster.
 
-    `port` is 0 for an Upstream. `retry_budget` is the share of retries in percent and the retries always allowed, or
-    empty: cluster keys must be comparable. `connections` tells a backend of connections from the same one of requests.
+    `port` is 0 for an Upstream. `connections` tells a backend of connections from the same one of requests.
     """
 
     kind: str
     namespace: str
     name: str
     port: int
-    retry_budget: tuple[str, int] | tuple[()] = ()
+    retry_budget: RetryBudget = ()
     connections: bool = False
 
 
@@ -55,6 +59,11 @@ class RuleBackends:
     lost: int = 0
     features: Mapping[Path, ClusterKey] | None = None
     consistent_hash: ConsistentHash | None = None
+
+    def budgeted(self, budget: RetryBudget) -> RuleBackends:
+        """The same backends in clusters with this retry budget."""
+        targets = (replace(one, cluster=one.cluster._replace(retry_budget=budget)) for one in self.targets)
+        return replace(self, targets=tuple(targets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class _Resolver:
     path: Path
     problems: list[Problem]
 
-    def cluster(self, ref: BackendRef, path: Path, budget: tuple[str, int] | tuple[()] = ()) -> ClusterKey | None:
+    def cluster(self, ref: BackendRef, path: Path, budget: RetryBudget = ()) -> ClusterKey | None:
         """The cluster of a reference, or None and a problem."""
         kind = ref.kind or "Service"
         key = ClusterKey(kind, ref.namespace or self.namespace, ref.name, ref.port or 0, budget)
@@ -113,14 +122,16 @@ class _Resolver:
         reference = Reference("Route", self.namespace, group, key.kind, key.namespace, key.name)
         if not permitted(self.world, reference):
             return Problem((), Reason.REF_NOT_PERMITTED, reference.refused())
+        name, own = (key.namespace, key.name), key.namespace == self.namespace
         if upstream:
-            return self._upstream_problem((key.namespace, key.name))
-        return service_problem(self.world, key.namespace, key.name, key.port)
+            return self._upstream_problem(name, own=own)
+        return service_problem(self.world, name, key.port, own=own)
 
-    def _upstream_problem(self, name: Name) -> Problem | None:
+    def _upstream_problem(self, name: Name, *, own: bool) -> Problem | None:
         entry = self.world.upstreams.get(name)
         if entry is None:
-            return Problem((), Reason.BACKEND_NOT_FOUND, f"Upstream {'/'.join(name)} does not exist")
+            beside = self.world.upstreams_in if own else None
+            return Problem((), Reason.BACKEND_NOT_FOUND, absent("Upstream", name, beside))
         if entry.serving is None or not entry.serving.good:
             fault = f"Upstream {'/'.join(name)} is invalid: {entry.latest.problems[0]}"
             return Problem((), Reason.BACKEND_NOT_FOUND, fault)
@@ -131,7 +142,7 @@ class _Resolver:
 
 
 def _resolve_rule(resolver: _Resolver, rule: Rule) -> RuleBackends:
-    budget = _budget(rule.retry.budget if rule.retry is not None else None)
+    budget = retry_budget(rule.retry.budget if rule.retry is not None else None)
     targets: list[Target] = []
     asked: list[tuple[int, ConsistentHash]] = []
     lost = 0
@@ -190,5 +201,6 @@ def _feature_clusters(resolver: _Resolver, rule: Rule) -> Iterator[tuple[Path, C
                 yield (field, *path), cluster
 
 
-def _budget(budget: Budget | None) -> tuple[str, int] | tuple[()]:
+def retry_budget(budget: Budget | None) -> RetryBudget:
+    """A budget as a cluster key has it."""
     return () if budget is None else (budget.percent, budget.min_concurrency or 3)

@@ -98,10 +98,10 @@ def refs_condition(problems: tuple[Problem, ...]) -> Condition:
     return Condition(Type.RESOLVED_REFS, Status.FALSE, problems[0].reason, summary(problems))
 
 
-def _what_serves(entry: Entry, problems: tuple[Problem, ...]) -> str:
+def _what_serves(entry: Entry, problems: tuple[Problem, ...], dropped: str = "Dropped Rule, answered 500") -> str:
     if entry.fell_back and entry.serving is not None:
         return f"Fall Back to generation {entry.serving.generation}: {summary(problems)}"
-    return f"Dropped Rule, answered 500: {summary(problems)}"
+    return f"{dropped}: {summary(problems)}"
 
 
 def _rules(entry: Entry) -> RuleCounts:
@@ -145,7 +145,7 @@ def _gateway_conditions(entry: Entry, gateway: ResolvedGateway) -> Iterable[Cond
     else:
         yield Condition(Type.RESOLVED_REFS, Status.TRUE, Reason.RESOLVED_REFS)
     if entry.latest.problems:
-        message = _what_serves(entry, entry.latest.problems)
+        message = _what_serves(entry, entry.latest.problems, "Dropped, as if it were absent")
         yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, message)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from northgate.api.conditions import Condition, Reason, Status, Type
 from northgate.api.gateway import AllowedRoutes, EdgeGatewaySpec, Hardening, Listener
 from northgate.api.refs import SecretRef
+from northgate.resolve.absence import absent
 from northgate.resolve.grants import Reference, permitted
 from northgate.resolve.hostnames import ANY, covers, intersection, narrower, overlap
 from northgate.world.store import Entry, Name, World
@@ -135,7 +136,8 @@ def _certificate(world: World, gateway: Name, ref: SecretRef) -> tuple[Name | No
         return None, _unresolved(Reason.REF_NOT_PERMITTED, reference.refused())
     entry = world.secrets.get(secret)
     if entry is None:
-        return None, _unresolved(Reason.INVALID_CERTIFICATE_REF, f"Secret {'/'.join(secret)} does not exist")
+        beside = world.secrets_in if secret[0] == gateway[0] else None
+        return None, _unresolved(Reason.INVALID_CERTIFICATE_REF, absent("Secret", secret, beside))
     if entry.serving is None or not entry.serving.good or entry.spec.type != "kubernetes.io/tls":
         return None, _unresolved(Reason.INVALID_CERTIFICATE_REF, f"Secret {'/'.join(secret)}: {_secret_fault(entry)}")
     if entry.fell_back:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from northgate.api.conditions import Problem, Reason
-from northgate.world.store import World
+from northgate.resolve.absence import absent, meant
+from northgate.world.store import Name, World
 
 
-def service_problem(world: World, namespace: str, name: str, port: int) -> Problem | None:
-    """What is wrong with a reference to a TCP port of a Service; None when nothing is. Reads no endpoints."""
-    entry = world.services.get((namespace, name))
-    if entry is None or entry.spec is None:
-        return Problem((), Reason.BACKEND_NOT_FOUND, f"Service {namespace}/{name} does not exist")
+def service_problem(world: World, name: Name, port: int, *, own: bool = True) -> Problem | None:
+    """What is wrong with a reference to a TCP port of a Service; None when nothing is. Reads no endpoints.
+
+    `own` says that the reference comes from the Service's namespace.
+    """
+    entry = world.services.get(name)
+    if entry is None:
+        beside = world.services_in if own else None
+        return Problem((), Reason.BACKEND_NOT_FOUND, absent("Service", name, beside))
+    if entry.spec is None:
+        fault = f"Service {'/'.join(name)} is invalid: {entry.latest.problems[0]}"
+        return Problem((), Reason.BACKEND_NOT_FOUND, fault)
     if entry.spec.port(port) is not None:
         return None
     ports = [str(p.port) for p in entry.spec.ports if p.protocol == "TCP"]
-    near = get_close_matches(str(port), ports, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
     has = ", ".join(ports) or "none"
-    return Problem((), Reason.PORT_NOT_FOUND, f"Service {namespace}/{name} has no TCP port {port}; it has {has}{hint}")
+    hint = meant(str(port), ports) or "write one of them" if len(ports) > 1 else "correct the port"
+    found = f"Service {'/'.join(name)} has no TCP port {port}; it has {has}; {hint}"
+    return Problem((), Reason.PORT_NOT_FOUND, found)

@@ -30,7 +30,7 @@ def upstream_facts(
         refused = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(problems))
         return UpstreamFacts(entry.latest.generation, (refused,), 0)
     accepted = Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
-    refs = refs_condition(_with_consequence(upstream))
+    refs = refs_condition(told_problems(upstream))
     conditions = (accepted, refs, *_fallen_back(entry))
     return UpstreamFacts(entry.latest.generation, conditions, _total(upstream, endpoints))
 
@@ -41,8 +41,8 @@ def _fallen_back(entry: Entry) -> Iterator[Condition]:
         yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, message)
 
 
-def _with_consequence(upstream: ResolvedUpstream) -> tuple[Problem, ...]:
-    """The problem that stops everything comes first and says so."""
+def told_problems(upstream: ResolvedUpstream) -> tuple[Problem, ...]:
+    """The problems in its references. The one that stops everything comes first and says so."""
     fatal = upstream.unusable
     if fatal is None:
         return upstream.problems

@@ -14,6 +14,7 @@ from northgate.api.conditions import Path, Problem, Reason
 from northgate.api.kubernetes import ConfigMap, Secret
 from northgate.api.refs import SecretRef
 from northgate.api.upstream import UpstreamSpec
+from northgate.resolve.absence import absent
 from northgate.resolve.grants import Reference, permitted
 from northgate.resolve.services import service_problem
 from northgate.world.store import Entry, Name, World
@@ -98,7 +99,7 @@ def authorities_of(world: World, holder: Holder) -> bytes | None:
 
 def _missing_services(world: World, name: Name, spec: UpstreamSpec) -> Iterator[Problem]:
     for index, source in enumerate(spec.services or ()):
-        problem = service_problem(world, name[0], source.name, source.port)
+        problem = service_problem(world, (name[0], source.name), source.port)
         if problem is not None:
             field = "port" if problem.reason is Reason.PORT_NOT_FOUND else "name"
             yield problem.below("spec", "services", index, field)
@@ -145,7 +146,7 @@ class _Secured:
         if not self._good(holder, path, reason):
             return None
         if authorities_of(self.world, holder) is None:
-            self._complain(path, reason, f"{holder} has no certificates in its key {AUTHORITIES}")
+            self._complain(path, reason, f"{holder} has no certificates in its key {AUTHORITIES}; add them in PEM")
             return None
         return holder
 
@@ -171,7 +172,7 @@ class _Secured:
     def _good(self, holder: Holder, path: Path, reason: Reason) -> bool:
         entry = _entry(self.world, holder)
         if entry is None:
-            self._complain(path, reason, f"{holder} does not exist")
+            self._complain(path, reason, self._absent(holder))
             return False
         if entry.serving is None or not entry.serving.good:
             self._complain(path, reason, f"{holder}: {entry.latest.problems[0]}")
@@ -179,6 +180,11 @@ class _Secured:
         if entry.fell_back:
             self._complain(path, reason, f"{holder}: {entry.latest.problems[0]}; its previous version is still used")
         return True
+
+    def _absent(self, holder: Holder) -> str:
+        beside = self.world.config_maps_in if holder.kind == "ConfigMap" else self.world.secrets_in
+        own = holder.namespace == self.upstream[0]
+        return absent(holder.kind, (holder.namespace, holder.name), beside if own else None)
 
     def _complain(self, path: Path, reason: Reason, message: str) -> None:
         self.problems.append(Problem(path, reason, message))

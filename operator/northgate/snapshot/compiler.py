@@ -84,9 +84,9 @@ class Compiler:
         self.parents: Derived[Name, tuple[Parent, ...]] = engine.map(
             "attachment", world.routes, lambda name: attach(world, self.gateways, name)
         )
-        self._upstreams = ResolvedUpstreams(world)
+        self.upstreams = ResolvedUpstreams(world)
         self.backends: Derived[Name, RouteBackends] = engine.map(
-            "backends", world.routes, lambda name: resolve_backends(world, self._upstreams.resolved, name)
+            "backends", world.routes, lambda name: resolve_backends(world, self.upstreams.resolved, name)
         )
         self.rankings: Derived[Name, Ranking] = engine.map(
             "rankings", world.routes, lambda name: rank_route(world, name)
@@ -130,7 +130,7 @@ class Compiler:
         used: Index[ClusterOf, Attached] = engine.index(
             self.routes, lambda key, frames: (ClusterOf(key.gateway, cluster) for cluster in frames.clusters)
         )
-        stages = UpstreamStages(self.world, self.defaults, self._upstreams, used)
+        stages = UpstreamStages(self.world, self.defaults, self.upstreams, used)
         self.clusters, self.assignments, self.endpoints = stages.clusters, stages.assignments, stages.endpoints
         self.credentials = stages.credentials
         self._by_certificate: Index[tuple[Name, Name], Name] = engine.index(self.gateways, _certificates)
@@ -185,8 +185,8 @@ class Compiler:
         return gateway_facts(self.world.gateways[name], gateway, attached)
 
     def _upstream_facts(self, name: Name) -> UpstreamFacts:
-        endpoints = self._upstreams.endpoints.get(name) or ()
-        return upstream_facts(self.world.upstreams[name], self._upstreams.resolved.get(name), endpoints)
+        endpoints = self.upstreams.endpoints.get(name) or ()
+        return upstream_facts(self.world.upstreams[name], self.upstreams.resolved.get(name), endpoints)
 
     def _route_frames(self, key: Attached) -> RouteFrames | None:
         backends = self.backends.get(key.route)
@@ -240,8 +240,14 @@ class Compiler:
 
 
 def _defaults(world: World, name: Name) -> Defaults | None:
-    spec: EdgeGatewaySpec | None = world.gateways[name].spec
-    return None if spec is None else spec.defaults or Defaults.model_construct()
+    """A gateway's defaults, without the blocks no proxy would take: of a gateway that never had a good version."""
+    serving = world.gateways[name].serving
+    spec: EdgeGatewaySpec | None = serving.spec if serving is not None else None
+    if serving is None or spec is None:
+        return None
+    broken = {str(problem.path[2]) for problem in serving.problems if problem.path[:2] == ("spec", "defaults")}
+    defaults = spec.defaults or Defaults.model_construct()
+    return defaults.model_copy(update=dict.fromkeys(broken)) if broken else defaults
 
 
 def _attached(route: Name, parents: tuple[Parent, ...]) -> Iterator[Attached]:

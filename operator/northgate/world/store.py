@@ -61,6 +61,13 @@ class World:
             ("", "ConfigMap"): self.config_maps,
             ("", "Namespace"): self.namespaces,
         }
+        # Names that may be meant where a reference leads nowhere.
+        self.services_in: Index[str, Name] = engine.index(self.services, _namespace)
+        self.upstreams_in: Index[str, Name] = engine.index(self.upstreams, _namespace)
+        self.secrets_in: Index[str, Name] = engine.index(self.secrets, _namespace)
+        self.config_maps_in: Index[str, Name] = engine.index(self.config_maps, _namespace)
+        self.gateways_in: Index[str, Name] = engine.index(self.gateways, _namespace)
+        self.gateways_called: Index[str, Name] = engine.index(self.gateways, lambda name, _: (name[1],))
         self.slices_of_service: Index[Name, Name] = engine.index(self.slices, _service_of)
         self.grants_of_namespace: Index[str, tuple[str, Name]] = engine.index(self.grants, _namespace_of)
 
@@ -102,6 +109,10 @@ def _serving(old: Entry | None, new: Parsed) -> Parsed | None:
     if old is not None and old.serving is not None and (old.serving.good or new.spec is None):
         return old.serving
     return new if new.spec is not None else None
+
+
+def _namespace(name: Name, _entry: Entry) -> tuple[str, ...]:
+    return (name[0],)
 
 
 def _service_of(name: Name, entry: Entry) -> tuple[Name, ...]:
