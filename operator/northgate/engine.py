@@ -23,7 +23,7 @@ V = TypeVar("V")
 B = TypeVar("B", bound=Hashable)
 
 _Reader = tuple["Derived[Any, Any]", Any]
-_Readers = dict[_Reader, None]
+"""A computation: its stage and its key."""
 
 
 class EngineError(RuntimeError):
@@ -37,7 +37,7 @@ class Engine:
         self._stages: list[Derived[Any, Any]] = []
         self._declared = 0
         self._computing: _Reader | None = None
-        self._reads: list[tuple[dict[Any, _Readers], Any]] = []
+        self._reads: list[Any] = []
         self.failures: dict[tuple[str, Any], Exception] = {}
 
     def input(self, name: str) -> Input[Any, Any]:
@@ -75,18 +75,54 @@ class Engine:
         self._declared += 1
         return self._declared
 
-    def _read(self, readers: dict[Any, _Readers], key: Any, rank: int) -> None:
-        reader = self._computing
-        if reader is None:
-            return
-        if rank >= reader[0].rank:
+    def _read(self, readers: _Readers, key: Any, reader: _Reader) -> None:
+        if readers.rank >= reader[0].rank:
             raise EngineError(f"{reader[0].name} reads a stage that is declared after it")
-        among = readers.get(key)
-        if among is None:
-            among = readers[key] = {}
-        if reader not in among:
-            among[reader] = None
-            self._reads.append((readers, key))
+        if readers.add(key, reader):
+            self._reads += (readers, key)
+
+
+class _Readers:
+    """Who read what of one collection or index.
+
+    A single reader is kept as it is: most keys have no other, and a dictionary for each would be most of the memory.
+    """
+
+    __slots__ = ("_of", "rank")
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self._of: dict[Any, _Reader | dict[_Reader, None]] = {}
+
+    def add(self, key: Any, reader: _Reader) -> bool:
+        """False when it was known already."""
+        known = self._of.get(key)
+        if known is None:
+            self._of[key] = reader
+            return True
+        if isinstance(known, tuple):
+            if known == reader:
+                return False
+            known = self._of[key] = {known: None}
+        if reader in known:
+            return False
+        known[reader] = None
+        return True
+
+    def discard(self, key: Any, reader: _Reader) -> None:
+        """It does not read the key any more."""
+        known = self._of.get(key)
+        if isinstance(known, dict):
+            known.pop(reader, None)
+        if not known or known == reader:
+            self._of.pop(key, None)
+
+    def mark(self, key: Any) -> None:
+        """Have all that read this computed again."""
+        known = self._of.get(key)
+        if known is not None:
+            for stage, changed in (known,) if isinstance(known, tuple) else known:
+                stage._dirty[changed] = None
 
 
 class Collection(Generic[K, V]):
@@ -97,19 +133,21 @@ class Collection(Generic[K, V]):
         self.rank = engine._declare()
         self._engine = engine
         self._values: dict[K, V] = {}
-        self._readers: dict[Any, _Readers] = {}
+        self._readers = _Readers(self.rank)
         self._children: list[Derived[K, Any]] = []
         self._indexes: list[Index[Any, K]] = []
         self._observed: dict[K, None] | None = None
 
     def get(self, key: K) -> V | None:
         """The value of `key`, or None."""
-        self._engine._read(self._readers, key, self.rank)
+        if (reader := self._engine._computing) is not None:
+            self._engine._read(self._readers, key, reader)
         return self._values.get(key)
 
     def __getitem__(self, key: K) -> V:
         """The value of `key`, which is known to be there (a computation's own key, a member of an index)."""
-        self._engine._read(self._readers, key, self.rank)
+        if (reader := self._engine._computing) is not None:
+            self._engine._read(self._readers, key, reader)
         return self._values[key]
 
     def __len__(self) -> int:
@@ -138,7 +176,7 @@ class Collection(Generic[K, V]):
             self._values[key] = value
         if self._observed is not None:
             self._observed[key] = None
-        _mark(self._readers.get(key))
+        self._readers.mark(key)
         for child in self._children:
             child._dirty[key] = None
         for index in self._indexes:
@@ -171,7 +209,8 @@ class Derived(Collection[K, V]):
         self._compute = compute
         self._parents = parents
         self._dirty: dict[K, None] = {}
-        self._reads: dict[K, list[tuple[dict[Any, _Readers], Any]]] = {}
+        # What each key read, flat: readers, key, readers, key, …
+        self._reads: dict[K, tuple[Any, ...]] = {}
         self.computed = 0
         engine._stages.append(self)
 
@@ -201,7 +240,7 @@ class Derived(Collection[K, V]):
             engine.failures[self.name, key] = error
             return
         finally:
-            self._reads[key] = engine._reads
+            self._reads[key] = tuple(engine._reads)
             engine._computing = None
             self.computed += 1
         engine.failures.pop((self.name, key), None)
@@ -209,13 +248,9 @@ class Derived(Collection[K, V]):
             self._store(key, value)
 
     def _forget(self, key: K) -> None:
-        reader = (self, key)
-        for readers, read in self._reads.pop(key, ()):
-            among = readers.get(read)
-            if among is not None:
-                among.pop(reader, None)
-                if not among:
-                    del readers[read]
+        reads, reader = iter(self._reads.pop(key, ())), (self, key)
+        for readers, read in zip(reads, reads, strict=True):
+            readers.discard(read, reader)
 
 
 class Index(Generic[B, K]):
@@ -225,47 +260,52 @@ class Index(Generic[B, K]):
         self.rank = engine._declare()
         self._engine = engine
         self._of = buckets
-        self._member: dict[K, frozenset[B]] = {}
+        self._member: dict[K, tuple[B, ...]] = {}
         self._buckets: dict[B, list[Any]] = {}
-        self._readers: dict[Any, _Readers] = {}
+        self._readers = _Readers(self.rank)
         self._children: list[Derived[B, Any]] = []
 
     def bucket(self, bucket: B) -> tuple[K, ...]:
         """The keys of `bucket`, sorted."""
-        self._engine._read(self._readers, bucket, self.rank)
+        if (reader := self._engine._computing) is not None:
+            self._engine._read(self._readers, bucket, reader)
         return tuple(self._buckets.get(bucket, ()))
 
     def __contains__(self, bucket: B) -> bool:
-        self._engine._read(self._readers, bucket, self.rank)
+        if (reader := self._engine._computing) is not None:
+            self._engine._read(self._readers, bucket, reader)
         return bucket in self._buckets
 
     def _update(self, key: K, value: Any) -> None:
-        old = self._member.get(key, frozenset())
-        new = frozenset(self._of(key, value)) if value is not None else frozenset()
+        old = self._member.get(key, ())
+        new = tuple(dict.fromkeys(self._of(key, value))) if value is not None else ()
+        if new == old:
+            return
         if new:
             self._member[key] = new
         else:
             self._member.pop(key, None)
-        for bucket in old - new:
+        for bucket in _without(old, new):
             keys = self._buckets[bucket]
             del keys[bisect_left(keys, key)]
             if not keys:
                 del self._buckets[bucket]
                 self._appeared_or_left(bucket)
-            _mark(self._readers.get(bucket))
-        for bucket in new - old:
+            self._readers.mark(bucket)
+        for bucket in _without(new, old):
             if bucket not in self._buckets:
                 self._buckets[bucket] = []
                 self._appeared_or_left(bucket)
             insort(self._buckets[bucket], key)
-            _mark(self._readers.get(bucket))
+            self._readers.mark(bucket)
 
     def _appeared_or_left(self, bucket: B) -> None:
         for child in self._children:
             child._dirty[bucket] = None
 
 
-def _mark(readers: _Readers | None) -> None:
-    if readers:
-        for stage, key in readers:
-            stage._dirty[key] = None
+def _without(these: tuple[B, ...], those: tuple[B, ...]) -> Iterable[B]:
+    if not those:
+        return these
+    left_out = frozenset(those)
+    return [one for one in these if one not in left_out]
