@@ -534,3 +534,22 @@ def test_item_65_equal_streams_share_bytes_and_versions_are_equal_content(dialec
         raw.append(wire.session.subscriptions[CLUSTER].nonce)
     assert raw[0] == raw[1]
     assert cluster("a").version == content_version(CLUSTER.encode(), cluster("a").body)
+
+
+def test_item_33_an_empty_set_is_answered_while_clusters_are_under_way() -> None:
+    wire = state(*both("a"))
+    wire.ask(CLUSTER)
+    assert wire.names(wire.ask(LISTENER)[0]) == []
+
+
+def test_item_47_going_back_after_a_partial_apply_is_told() -> None:
+    wire = delta(listener("good", [], salt="old"))
+    wire.first(LISTENER)
+    (response,) = wire.publish(listener("good", [], salt="new"), listener("bad", []))
+    assert wire.publish(listener("good", [], salt="old")) == []
+    sent = wire.ack(response, error="Error adding/updating listener(s) bad: no")
+    seen = list(sent)
+    while sent:
+        sent = wire.ack(sent[0])
+        seen += sent
+    assert [wire.names(one) for one in seen if one.resources] == [["good"]]

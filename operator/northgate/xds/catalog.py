@@ -54,17 +54,14 @@ class Catalog:
         self.head = Node(revision)
         self.users: dict[str, set[str]] = {}
         self.weight = 0
+        self.version = set_version(0)
+        """The version of the whole set."""
         self._total = 0
         self._lacking: dict[frozenset[str], frozenset[str]] = {}
         self._bodies: dict[Hashable, Body] = {}
         self._views: OrderedDict[str, View] = OrderedDict()
         self._retired: OrderedDict[str, Entry] = OrderedDict()
         self.remember(self.version, {})
-
-    @property
-    def version(self) -> str:
-        """The version of the whole set."""
-        return set_version(self._total)
 
     def apply(self, entries: Mapping[str, Entry | None], revision: int) -> bool:
         """Put entries and take names away (None); False if that changes nothing."""
@@ -121,6 +118,7 @@ class Catalog:
     def _advance(self, changes: Mapping[str, Change], revision: int) -> None:
         self._bodies.clear()
         self._lacking.clear()
+        self.version = set_version(self._total)
         node = Node(revision, changes)
         self.head.next = node
         self.head = node
@@ -128,7 +126,8 @@ class Catalog:
 
     def remember(self, version: str, overlay: Mapping[str, Entry | None]) -> None:
         """Keep a state some proxy may tell of when it reconnects: the published one, but for some names."""
-        if self.type_url not in _RESUMABLE or any(entry is not None and not entry.known for entry in overlay.values()):
+        unknown = any(entry is not None and entry.depends is None for entry in overlay.values())
+        if unknown or self.type_url not in _RESUMABLE:
             return
         self._views[version] = View(self.head, overlay)
         self._views.move_to_end(version)
@@ -141,6 +140,8 @@ class Catalog:
 
     def version_with(self, overlay: Mapping[str, Entry | None]) -> str:
         """The version of the set as somebody sees it who holds other entries (None: lacks it) for some names."""
+        if not overlay:
+            return self.version
         total = self._total
         for name, held in overlay.items():
             current = self.entries.get(name)

@@ -67,10 +67,9 @@ def in_use(subs: Subscriptions, type_url: str) -> Use:
 def _maybe_held(sub: Subscription) -> Iterable[Entry]:
     """The entries a proxy may hold that are not, or not surely, the published ones."""
     for gap in sub.gaps.values():
-        if gap.held is not None:
-            yield gap.held
+        yield from (held for held in (gap.held, *gap.doubts) if held is not None)
     for gap, entry in _flying(sub).values():
-        yield from (held for held in (gap.held, entry) if held is not None)
+        yield from (held for held in (gap.held, *gap.doubts, entry) if held is not None)
 
 
 def settled(subs: Subscriptions, type_url: str) -> bool:

@@ -15,6 +15,7 @@ def first_state(sub: Subscription, request: Request) -> None:
     """The first State-of-the-World request for a type on a stream."""
     _ask_by_names(sub, request.names)
     sub.returning = bool(request.version)
+    sub.owed = sub.complete
     sub.claim = request
 
 
@@ -76,6 +77,7 @@ def resume(sub: Subscription, catalog: Catalog, vouched: Callable[[str], bool]) 
         return False
     view = catalog.view_of(claim.version) if sub.wildcard and sub.complete else None
     if view is not None:
+        sub.owed = False
         sub.resume(catalog, view)
     return view is not None
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from northgate.deliver.scrub import scrub
-from northgate.xds.catalog import Catalog, version_of
+from northgate.xds.catalog import Catalog
 from northgate.xds.entry import Entry
 from northgate.xds.request import Dialect
 from northgate.xds.subscription import Flight, Gap, Subscription
+
+_REMEMBERED_DOUBTS = 8
 
 Content = Mapping[str, tuple[Gap, Entry | None]]
 
@@ -40,11 +42,10 @@ def reopen(sub: Subscription, catalog: Catalog, flight: Flight, error: str) -> T
         return Told(culprits, refusal.message)
     for name, (gap, entry) in content.items():
         _reopen(sub, catalog, name, gap, entry)
-        if name in sub.gaps and name not in culprits:
-            # It may have been applied, so even going back to what was held before has to be told.
-            sub.gaps[name].forced = True
+        if entry is not None and name in sub.gaps and name not in culprits:
+            sub.gaps[name].doubts = (*sub.gaps[name].doubts, entry)[-_REMEMBERED_DOUBTS:]
     for name in culprits:
-        if name in sub.gaps and version_of(sub.gaps[name].held) == version_of(catalog.entries.get(name)):
+        if name in sub.gaps and sub.gaps[name].needless(catalog.entries.get(name)):
             del sub.gaps[name]
     sub.reject((name, suspects[name]) for name in culprits)
     if not culprits:
@@ -70,6 +71,7 @@ def _reopen(sub: Subscription, catalog: Catalog, name: str, gap: Gap, entry: Ent
     held = gap.held or (Entry.foreign(name, depends=entry.depends) if entry else None)
     now_open = sub.gaps.setdefault(name, Gap(held, gap.since))
     now_open.held, now_open.since = held, min(gap.since, now_open.since)
+    now_open.doubts = gap.doubts
     now_open.retiring = gap.retiring and name not in catalog.entries
 
 

@@ -33,7 +33,8 @@ class Gap:
 
     `held`: what it holds (None: nothing we know of). `since`: the first revision it misses. `forced`: it is answered
     even if nothing differs. `waiting_since`, `idle_since`: when a gate closed, when the last possible use ended.
-    `retiring`: something nobody is to use any more, which the proxy still holds.
+    `retiring`: something nobody is to use any more, which the proxy still holds. `doubts`: what came in responses it
+    refused, any of which it may hold instead, so even going back to `held` has to be told.
     """
 
     held: Entry | None
@@ -43,6 +44,11 @@ class Gap:
     idle_since: float | None = None
     reported: bool = False
     retiring: bool = False
+    doubts: tuple[Entry, ...] = ()
+
+    def needless(self, current: Entry | None) -> bool:
+        """Whether there is nothing to tell: the proxy surely holds what is published."""
+        return not (self.forced or self.doubts) and version_of(self.held) == version_of(current)
 
 
 @dataclass(slots=True)
@@ -154,7 +160,7 @@ class Subscription:
             gap = self.gaps[name] = Gap(old, since)
         gap.waiting_since, gap.reported = None, False
         gap.retiring = new is None and gap.held is not None and self.type_url in RETIRED_LAST
-        if not gap.forced and version_of(gap.held) == version_of(new):
+        if gap.needless(new):
             del self.gaps[name]
 
     def force(self, name: str, held: Entry | None, since: int) -> None:
