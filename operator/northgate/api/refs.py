@@ -17,7 +17,7 @@ class ParentRef(Model):
     namespace: Label | None = None
     """Namespace of the EdgeGateway; the Route's own when absent."""
     section_name: Label | None = None
-    """Name of one listener; all listeners that fit when absent."""
+    """Name of one listener; when absent all listeners for HTTP and HTTPS that fit. Those for TCP and TLS need it."""
     port: Port | None = None
     """Port of the listeners; any when absent."""
 

@@ -72,7 +72,7 @@ def reserved_names(gateway: ResolvedGateway, table: Table) -> Iterator[tuple[str
         if len(listeners) > 1:
             yield listener.hostname, home
         if home == table:
-            yield from ((host, home) for host in listener.delegated if host != listener.hostname)
+            yield from ((host, home) for host in gateway.delegated(listener))
 
 
 def parent_name(route: Name, ref: ParentRef) -> Name:

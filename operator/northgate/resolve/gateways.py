@@ -46,12 +46,6 @@ class ResolvedListener:
         return self.protocol in ("HTTP", "HTTPS")
 
     @property
-    def delegated(self) -> tuple[str, ...]:
-        """Hostnames that some namespaces have to themselves."""
-        delegations = self.allowed.hostnames or () if self.allowed is not None else ()
-        return intersection(self.hostname, (host for one in delegations for host in one.hostnames))
-
-    @property
     def accepted(self) -> bool:
         """False when it cannot stand beside the other listeners."""
         return any(c.type is Type.ACCEPTED and c.status is Status.TRUE for c in self.conditions)
@@ -80,6 +74,12 @@ class ResolvedGateway:
             if narrower(other.hostname, listener.hostname) and covers(other.hostname, host):
                 return other
         return None
+
+    def delegated(self, listener: ResolvedListener) -> tuple[str, ...]:
+        """Hostnames of a listener, beside its own, that some namespaces have to themselves."""
+        delegations = listener.allowed.hostnames or () if listener.allowed is not None else ()
+        hosts = intersection(listener.hostname, (host for one in delegations for host in one.hostnames))
+        return tuple(host for host in hosts if host != listener.hostname and not self.narrower_owner(listener, host))
 
     def ports(self) -> tuple[int, ...]:
         """Ports with a listener that serves."""

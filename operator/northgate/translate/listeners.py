@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -125,19 +125,19 @@ def _reserved(
     gateway: ResolvedGateway, port: int, forwards: Sequence[Forward]
 ) -> Iterator[tuple[ResolvedListener, str]]:
     """Server names that nobody serves, and that a chain for a wider one would answer if they had none of their own."""
-    served = {(one.listener, one.host) for one in forwards}
-    served |= {(one.name, one.hostname) for one in gateway.serving(port) if one.http}
+    spoken = {one.host for one in forwards} | {one.hostname for one in gateway.serving(port) if one.http}
     for listener in gateway.accepted(port):
-        for host in _server_names(listener):
-            if (listener.name, host) not in served and any(narrower(host, wide) for _, wide in served):
+        for host in _server_names(gateway, listener):
+            if host not in spoken and any(narrower(host, wide) for wide in spoken):
                 yield listener, host
 
 
-def _server_names(listener: ResolvedListener) -> Iterable[str]:
+def _server_names(gateway: ResolvedGateway, listener: ResolvedListener) -> Iterator[str]:
     if listener.tls is None:
-        return ()
+        return
+    yield listener.hostname
     # What is delegated of a listener for requests is kept apart by its routes.
-    return dict.fromkeys((listener.hostname, *(() if listener.http else listener.delegated)))
+    yield from () if listener.http else gateway.delegated(listener)
 
 
 def _closed_chain(gateway: ResolvedGateway, listener: ResolvedListener, host: str) -> lc.FilterChain:
