@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 from envoy.type.v3.percent_pb2 import FractionalPercent
-from tests.features.translation import FORWARD, clusters, edge_with, messages, refused, routes, rule
+from tests.features.translation import FORWARD, OTHER, clusters, edge_with, messages, refused, routes, rule
 from tests.harness.edge import EXAMPLES, RunningEdge
 
 from northgate.ops.exchange import Reply, Request, Target
 from northgate.ops.requests import Client
-
-OTHER = {"name": "other", "port": 80}
 
 
 def policies(**mirror):
@@ -29,6 +27,16 @@ def test_a_share(percent, parts):
     [policy] = policies(backendRef=OTHER, percent=percent)
     assert policy.runtime_fraction.default_value == FractionalPercent(numerator=parts, denominator=2)
     assert policy.runtime_fraction.runtime_key == "mirror.default/site/0"
+
+
+def test_a_share_of_what_a_share_of_the_requests_is():
+    [_, route] = routes(
+        FORWARD | {"matches": [{"percent": "30"}]},
+        FORWARD | {"matches": [{"percent": "50"}], "mirror": {"backendRef": OTHER, "percent": "20"}},
+    )
+    assert route.match.runtime_fraction.default_value.numerator == 800_000
+    [policy] = route.route.request_mirror_policies
+    assert policy.runtime_fraction.default_value.numerator == 400_000
 
 
 def test_the_backend_of_the_copies_is_a_backend():

@@ -18,6 +18,8 @@ from northgate.snapshot.resource import CLUSTER, LISTENER, ROUTE
 
 ANSWER = {"respond": {"status": 204}}
 FORWARD = to("web")
+WEB = {"name": "web", "port": 80}
+OTHER = {"name": "other", "port": 80}
 
 
 def edge_with(*rules: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Edge:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
 
 from northgate.api.base import Model
 from northgate.api.conditions import Problem, Reason
 from northgate.api.gateway import EdgeGatewaySpec
-from northgate.api.match import CookieMatch, HeaderMatch, Match, QueryParamMatch
+from northgate.api.match import CookieMatch, HeaderMatch, Match, PathMatch, QueryParamMatch
 from northgate.api.networks import network_problem
-from northgate.api.regex import regex_problem
+from northgate.api.regex import matches_empty, regex_problem
 from northgate.api.route import RouteSpec, Rule
 from northgate.api.upstream import UpstreamSpec
 from northgate.api.upstream_checks import defaults_problems, upstream_problems
@@ -56,8 +56,8 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
 
 def match_problems(match: Match) -> Iterator[Problem]:
     """The problems of one match, with paths relative to it."""
-    if match.path is not None and match.path.type == "RegularExpression":
-        yield from regex_problem(match.path.value, ("path", "value"))
+    if match.path is not None:
+        yield from (problem.below("path") for problem in _path_problems(match.path))
     parts: dict[str, Sequence[HeaderMatch | QueryParamMatch | CookieMatch]] = {
         "headers": match.headers or (),
         "queryParams": match.query_params or (),
@@ -67,8 +67,32 @@ def match_problems(match: Match) -> Iterator[Problem]:
         for index, part in enumerate(matches):
             if part.type == "RegularExpression" and part.value is not None:
                 yield from regex_problem(part.value, (field, index, "value"))
+    for index, header in enumerate(match.headers or ()):
+        yield from (problem.below("headers", index) for problem in _inverted_empty(header))
     for index, network in enumerate(match.client_addresses or ()):
         yield from network_problem(network, ("clientAddresses", index))
+
+
+def _path_problems(path: PathMatch) -> Iterable[Problem]:
+    if path.type == "RegularExpression":
+        yield from regex_problem(path.value, ("value",))
+    elif {".", ".."} & set(path.value.split("/")):
+        found = f"{path.value} is never asked for: proxies resolve `.` and `..` before they match; leave them out"
+        yield Problem(("value",), Reason.UNSUPPORTED_VALUE, found)
+
+
+def _inverted_empty(header: HeaderMatch) -> Iterable[Problem]:
+    """A proxy reads a missing header as an empty one where the match is inverted, so it cannot tell the two apart."""
+    if header.invert and header.value is not None and _takes_nothing(header.type, header.value):
+        found = (
+            "matches the empty value, which cannot be inverted; "
+            "take absent headers by type: Present with invert: true, values that are not empty by an expression like .+"
+        )
+        yield Problem(("value",), Reason.UNSUPPORTED_VALUE, found)
+
+
+def _takes_nothing(kind: str | None, value: str) -> bool:
+    return matches_empty(value) if kind == "RegularExpression" else value == ""
 
 
 def _prefix_replacement(rule: Rule) -> Iterator[Problem]:

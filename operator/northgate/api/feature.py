@@ -24,6 +24,22 @@ class HttpFilter:
     config: Callable[[], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The requests of a route among all requests: those whose random number is from `low` to below `high`.
+
+    A proxy draws one number below a million for each request and uses it for every choice by chance, so choices that
+    follow one another are parts of one range.
+    """
+
+    low: int = 0
+    high: int = 1_000_000
+
+    def part(self, parts: int, whole: int = 1_000_000) -> int:
+        """Where the first `parts` of `whole` equal parts of this share end: the numerator that takes just them."""
+        return self.low + (self.high - self.low) * parts // whole
+
+
 @dataclass(slots=True)
 class RouteDraft:
     """One Envoy route under construction, handed from feature to feature in the order of the rule's fields.
@@ -31,13 +47,14 @@ class RouteDraft:
     `route` has its match and its action set already. `rule_id` is `namespace/route/rule`, stable and unique.
     `prefix` is the path prefix the route matches, for what replaces it. `clusters` maps the path of each backend
     reference the rule's features made, field name first, to the name of its cluster; a missing path means the
-    reference did not resolve.
+    reference did not resolve. `share` says which of the requests that match otherwise come here.
     """
 
     route: rc.Route
     rule_id: str
     prefix: str = "/"
     clusters: Mapping[Path, str] = field(default_factory=dict)
+    share: Share = Share()
 
     @property
     def action(self) -> rc.RouteAction | None:

@@ -23,7 +23,7 @@ class PathMatch(Model):
     type: Literal["Exact", "PathPrefix", "RegularExpression"] | None = None
     """`PathPrefix` (when absent) matches whole segments: `/api` takes `/api` and `/api/x`, not `/apix`."""
     value: Annotated[str, text(r"[\x21-\x7e]+", 1024)]
-    """The path, prefix or RE2 expression; an expression must match the whole path."""
+    """The path, prefix or RE2 expression; an expression must match the whole path. `.` and `..` never reach it."""
 
     cross_rules = (
         CrossRule(
@@ -45,7 +45,7 @@ class HeaderMatch(Model):
     name: HeaderName
     """Name of the header; case does not matter."""
     type: Literal["Exact", "Prefix", "Suffix", "Contains", "RegularExpression", "Present"] | None = None
-    """How the value is compared; `Exact` when absent. Several fields of one name count as one value with commas."""
+    """How the value is compared; `Exact` when absent. Of several fields of one name, one that matches is enough."""
     value: HeaderValue | None = None
     """What the header is compared with."""
     invert: bool | None = None
@@ -55,7 +55,7 @@ class HeaderMatch(Model):
 
 
 class QueryParamMatch(Model):
-    """A query parameter; the first of its name counts."""
+    """A query parameter, as the client wrote it: `%20` stays `%20`. The first of its name counts."""
 
     name: Annotated[str, text(r"[\x21-\x7e]+", 128)]
     """Name of the parameter; case matters."""
@@ -68,7 +68,7 @@ class QueryParamMatch(Model):
 
 
 class CookieMatch(Model):
-    """A cookie of the request."""
+    """A cookie of the request. The first of its name counts."""
 
     name: Annotated[str, text(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", 128)]
     """Name of the cookie; case matters."""
@@ -77,7 +77,7 @@ class CookieMatch(Model):
     value: MatchText | None = None
     """What the cookie is compared with."""
     invert: bool | None = None
-    """True takes the requests that do not match."""
+    """True takes the requests that do not match, those without the cookie included."""
 
     cross_rules = (_NEEDS_VALUE,)
 
@@ -87,7 +87,7 @@ class Match(Model):
 
     path: PathMatch | None = None
     """The path; every path when absent."""
-    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] | None = None
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] | None = None
     """The method; every method when absent."""
     headers: Annotated[tuple[HeaderMatch, ...], Field(min_length=1, max_length=16)] | None = None
     """Headers, all of which must match."""
@@ -98,7 +98,9 @@ class Match(Model):
     client_addresses: Annotated[tuple[Cidr, ...], Field(min_length=1, max_length=64)] | None = None
     """Networks the client must be in, after `hardening.trustedHops` is taken into account."""
     percent: Percent | None = None
-    """Share of the otherwise matching requests, chosen at random for each; the rest goes on to the next rule."""
+    """Share of the otherwise matching requests, chosen at random for each; the rest goes on to the next rule.
+    Equal matches of one Route take their shares side by side: with `"30"`, `"30"` and none they get 30, 30 and 40 %.
+    Where matches overlap without being equal, a request that a larger share left is not in a smaller one either."""
 
     cross_rules = (at_least_one("path", "method", "headers", "queryParams", "cookies", "clientAddresses", "percent"),)
 

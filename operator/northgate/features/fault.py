@@ -14,6 +14,7 @@ from envoy.type.v3 import percent_pb2
 from pydantic import Field
 
 from northgate.api.base import Duration, Model, Percent, Size, at_least_one, millionths, milliseconds, octets
+from northgate.api.bodiless import HAS_BODY
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import HttpFilter, RouteDraft, RouteFeature
 from northgate.api.filters import FAULT
@@ -30,6 +31,8 @@ class Abort(Model):
     """Status of the answer."""
     percent: Percent | None = None
     """Share of the requests; all of them when absent."""
+
+    cross_rules = (HAS_BODY,)
 
 
 class Delay(Model):

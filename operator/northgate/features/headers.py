@@ -1,7 +1,7 @@
 """Which headers are set, added or removed on the way?
 
-`requestHeaders` changes what the backend sees, `responseHeaders` what the client sees. Values are plain text, except for
-the operators listed at `value`; every other percent sign is literal.
+`requestHeaders` changes what the backend sees, `responseHeaders` what the client sees. Values are plain text, except
+for the operators listed at `value`; every other percent sign is literal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Header(Model):
     value: HeaderValue
     """Its value. `%REQ(header-name)%` and the operators `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`,
     `%DOWNSTREAM_LOCAL_PORT%`, `%DOWNSTREAM_TLS_VERSION%`, `%PROTOCOL%`, `%REQUESTED_SERVER_NAME%`,
-    `%RESPONSE_CODE_DETAILS%`, `%RESPONSE_FLAGS%`, `%START_TIME%`, `%UPSTREAM_CLUSTER%` are replaced; any other `%` is literal."""
+    `%RESPONSE_CODE_DETAILS%`, `%RESPONSE_FLAGS%`, `%START_TIME%`, `%UPSTREAM_CLUSTER%` are replaced; any other `%` is
+    literal."""
 
 
 Headers = Annotated[tuple[Header, ...], Field(min_length=1, max_length=32)]
@@ -86,6 +87,14 @@ class RequestHeaders(_HeaderChanges):
     """Changes to the headers the backend sees."""
 
     host_remedy: ClassVar[str] = "use rewrite.hostname"
+
+    def problems(self) -> Iterable[Problem]:
+        """Besides, the proxy would take orders by headers of its own: retries and times without bounds."""
+        yield from super().problems()
+        for path, name in self._names():
+            if path[0] != "remove" and name.lower().startswith("x-envoy-"):
+                found = f"header {name!r} is an order to the proxy; use the blocks retry and timeouts"
+                yield Problem(path, Reason.UNSUPPORTED_VALUE, found)
 
     def apply(self, draft: RouteDraft) -> None:
         """Write the route's request header changes."""

@@ -20,6 +20,7 @@ from envoy.type.v3 import percent_pb2
 from pydantic import Field
 
 from northgate.api.base import Model, text
+from northgate.api.bodiless import HAS_BODY
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
 
@@ -40,6 +41,8 @@ class Page(Model):
     """Body of the answer, at most 4096 bytes in UTF-8; a line that says so when absent."""
     content_type: ContentType | None = None
     """Media type of the body; `text/plain` when absent."""
+
+    cross_rules = (HAS_BODY,)
 
 
 class Maintenance(RouteFeature):

@@ -40,5 +40,7 @@ class Mirror(RouteFeature):
         policy = draft.action.request_mirror_policies.add(cluster=cluster, disable_shadow_host_suffix_append=True)
         policy.runtime_fraction.runtime_key = f"mirror.{draft.rule_id}"
         policy.runtime_fraction.default_value.CopyFrom(
-            FractionalPercent(numerator=millionths(self.percent or "100"), denominator=FractionalPercent.MILLION)
+            FractionalPercent(
+                numerator=draft.share.part(millionths(self.percent or "100")), denominator=FractionalPercent.MILLION
+            )
         )

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from northgate.api.base import text
+from northgate.api.bodiless import BODY_FITS
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
 from northgate.features.headers import Headers, header_problem, set_headers
@@ -31,6 +32,8 @@ class Respond(RouteFeature):
     """Body of the answer, at most 4096 bytes in UTF-8; empty when absent."""
     headers: Headers | None = None
     """Headers of the answer; `content-type` is `text/plain` when absent."""
+
+    cross_rules = (BODY_FITS,)
 
     def problems(self) -> Iterable[Problem]:
         """The proxy's bound on the body is in bytes, the schema's in characters; the protocol owns some headers."""

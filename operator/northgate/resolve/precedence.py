@@ -11,13 +11,14 @@ from northgate.engine import Collection
 from northgate.world.store import Name, World
 
 _KINDS = {"Exact": 0, "PathPrefix": 1, "RegularExpression": 2}
+_ANY_PATH = 3
 
 
 class Ranked(NamedTuple):
     """A match of a rule with its rank; smaller comes first.
 
-    The rank is: exact path, longest prefix, regular expression (longest first); method; number of headers and
-    cookies; number of query parameters; client addresses; a share of requests.
+    The rank is: exact path, longest prefix, regular expression (longest first), any path; method; number of headers
+    and cookies; number of query parameters; client addresses; a share of requests.
     """
 
     rank: tuple[int, ...]
@@ -93,11 +94,10 @@ def _pairs(ranking: Ranking) -> zip[tuple[Ranked, Any]]:
 
 
 def _rank(match: Match) -> tuple[int, ...]:
-    kind = _KINDS[match.path.type or "PathPrefix"] if match.path is not None else 1
-    length = len(match.path.value.rstrip("/") if kind == 1 else match.path.value) if match.path is not None else 0
+    kind, value = _path_of(match)
     return (
-        kind,
-        -length,
+        _KINDS[kind] if value else _ANY_PATH,
+        -len(value),
         match.method is None,
         -len(match.headers or ()) - len(match.cookies or ()),
         -len(match.query_params or ()),
@@ -106,16 +106,25 @@ def _rank(match: Match) -> tuple[int, ...]:
     )
 
 
-def _same(match: Match) -> Any:
-    """What an equal match of another Route would have too; None for a share of requests, which may follow another."""
-    if match.percent is not None:
-        return None
-    path = (match.path.type or "PathPrefix", match.path.value) if match.path is not None else ("PathPrefix", "/")
+def likeness(match: Match) -> Any:
+    """What a match for the same requests would have too, in whatever spelling; its share of them is no part of it."""
     return (
-        path,
+        _path_of(match),
         match.method,
-        frozenset(match.headers or ()),
-        frozenset(match.query_params or ()),
-        frozenset(match.cookies or ()),
+        frozenset((one.name.lower(), one.type or "Exact", one.value, bool(one.invert)) for one in match.headers or ()),
+        frozenset((one.name, one.type or "Exact", one.value) for one in match.query_params or ()),
+        frozenset((one.name, one.type or "Exact", one.value, bool(one.invert)) for one in match.cookies or ()),
         frozenset(match.client_addresses or ()),
     )
+
+
+def _path_of(match: Match) -> tuple[str, str]:
+    if match.path is None:
+        return ("PathPrefix", "")
+    kind = match.path.type or "PathPrefix"
+    return (kind, match.path.value.rstrip("/") if kind == "PathPrefix" else match.path.value)
+
+
+def _same(match: Match) -> Any:
+    """What an equal match of another Route would have too; None for a share of requests, which may follow another."""
+    return likeness(match) if match.percent is None else None

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envoy.config.route.v3 import route_components_pb2 as rc
 
 from northgate.api.checks import match_problems
-from northgate.api.feature import RouteDraft, RouteFeature
+from northgate.api.feature import RouteDraft, RouteFeature, Share
 from northgate.api.gateway import Defaults
 from northgate.api.match import EVERYTHING, Match
 from northgate.api.route import FEATURES, RouteSpec, Rule
 from northgate.features.timeouts import Timeouts
-from northgate.resolve.backends import ClusterKey, RouteBackends, RuleBackends
+from northgate.resolve.backends import ClusterKey, RouteBackends, RuleBackends, retry_budget
 from northgate.translate import names, wire
 from northgate.translate.balancing import hash_policy
 from northgate.translate.matches import route_match, write_fraction
+from northgate.translate.shares import EVERY_REQUEST, shares, unrelated
 from northgate.world.store import Entry, Name
 
 _ROUTES_FIELD = 3
-_MILLION = 1_000_000
 _DEFAULT_TIMEOUTS = Timeouts(request="15s")
 
 
@@ -41,11 +41,13 @@ def route_frames(name: Name, entry: Entry, backends: RouteBackends, defaults: De
     """Translate all rules of a Route for gateways with these defaults."""
     spec: RouteSpec = entry.spec
     broken = _broken_rules(entry)
+    backends = _with_inherited_budget(spec, backends, defaults)
     clusters = backends.clusters()
+    taken = shares(spec)
     return RouteFrames(
         frames=tuple(
             (_broken_frames if number in broken else _rule_frames)(
-                _Rule(names.rule(name, number, rule.name), rule, backends.rules[number], defaults)
+                _Rule(names.rule(name, number, rule.name), rule, backends.rules[number], defaults, taken[number])
             )
             for number, rule in enumerate(spec.rules)
         ),
@@ -59,12 +61,28 @@ def route_frames(name: Name, entry: Entry, backends: RouteBackends, defaults: De
     )
 
 
+def _with_inherited_budget(spec: RouteSpec, backends: RouteBackends, defaults: Defaults) -> RouteBackends:
+    """Rules without retries of their own have the gateway's; their budget is one of the cluster."""
+    if defaults.retry is None or defaults.retry.budget is None:
+        return backends
+    budget = retry_budget(defaults.retry.budget)
+    rules = zip(spec.rules, backends.rules, strict=True)
+    return replace(
+        backends, rules=tuple(found.budgeted(budget) if rule.retry is None else found for rule, found in rules)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     rule_id: str
     rule: Rule
     backends: RuleBackends
     defaults: Defaults
+    shares: tuple[Share, ...]
+
+    def matches(self) -> Iterator[tuple[Match, Share]]:
+        """The matches with their shares of the requests."""
+        return zip(self.rule.matches or (EVERYTHING,), self.shares, strict=True)
 
 
 def _broken_rules(entry: Entry) -> frozenset[int]:
@@ -74,7 +92,7 @@ def _broken_rules(entry: Entry) -> frozenset[int]:
 
 
 def _rule_frames(rule: _Rule) -> tuple[bytes, ...]:
-    return tuple(_match_frames(rule, match) for match in rule.rule.matches or (EVERYTHING,))
+    return tuple(_match_frames(rule, match, share) for match, share in rule.matches())
 
 
 def _broken_frames(rule: _Rule) -> tuple[bytes, ...]:
@@ -83,60 +101,68 @@ def _broken_frames(rule: _Rule) -> tuple[bytes, ...]:
     A match that is itself at fault takes nothing.
     """
     return tuple(
-        b"" if any(match_problems(match)) else _frame(_unavailable(route_match(match), rule.rule_id, "invalid rule"))
-        for match in rule.rule.matches or (EVERYTHING,)
+        b"" if any(match_problems(match)) else _frame(_unavailable(rule, route_match(match, share), "invalid rule"))
+        for match, share in rule.matches()
     )
 
 
-def _match_frames(rule: _Rule, match: Match) -> bytes:
-    envoy_match = route_match(match)
+def _match_frames(rule: _Rule, match: Match, share: Share) -> bytes:
+    envoy_match = route_match(match, share)
     forwards = rule.rule.backend_refs is not None
+    lost_until = _end_of_lost(rule.backends, share)
     if forwards and not rule.backends.targets:
-        draft = RouteDraft(_unavailable(envoy_match, rule.rule_id, "missing backend"), rule.rule_id)
+        draft = RouteDraft(_unavailable(rule, envoy_match, "missing backend"), rule.rule_id)
     else:
-        draft = _draft(rule, match, envoy_match)
+        draft = _draft(rule, match, envoy_match, Share(lost_until, share.high))
     frames = b"".join(_frame(route) for block in _effective_features(rule) for route in block.ahead(draft))
     if forwards and rule.backends.targets and rule.backends.lost:
-        frames += _frame(_lost_share(envoy_match, rule))
+        frames += _frame(_lost_share(rule, envoy_match, lost_until))
     return frames + _frame(draft.route)
 
 
-def _lost_share(envoy_match: rc.RouteMatch, rule: _Rule) -> rc.Route:
-    """The share of references that do not resolve answers 500; the others keep theirs."""
-    total = rule.backends.lost + sum(target.weight for target in rule.backends.targets)
-    share = rc.RouteMatch()
-    share.CopyFrom(envoy_match)
-    already = share.runtime_fraction.default_value.numerator if share.HasField("runtime_fraction") else _MILLION
-    write_fraction(share.runtime_fraction.default_value, already * rule.backends.lost // total)
-    return _unavailable(share, rule.rule_id, "missing backend")
+def _end_of_lost(backends: RuleBackends, share: Share) -> int:
+    """The share of references that do not resolve comes first; the others keep theirs."""
+    total = backends.lost + sum(target.weight for target in backends.targets)
+    return share.part(backends.lost, total) if backends.lost else share.low
 
 
-def _unavailable(envoy_match: rc.RouteMatch, rule_id: str, why: str) -> rc.Route:
-    route = rc.Route(name=rule_id, match=envoy_match)
+def _lost_share(rule: _Rule, envoy_match: rc.RouteMatch, lost_until: int) -> rc.Route:
+    lost = rc.RouteMatch()
+    lost.CopyFrom(envoy_match)
+    write_fraction(lost.runtime_fraction.default_value, lost_until)
+    return _unavailable(rule, lost, "missing backend")
+
+
+def _unavailable(rule: _Rule, envoy_match: rc.RouteMatch, why: str) -> rc.Route:
+    route = rc.Route(name=rule.rule_id, match=envoy_match)
     route.direct_response.status = 500
     route.direct_response.body.inline_string = f"northgate: {why}\n"
     return route
 
 
-def _draft(rule: _Rule, match: Match, envoy_match: rc.RouteMatch) -> RouteDraft:
+def _draft(rule: _Rule, match: Match, envoy_match: rc.RouteMatch, share: Share) -> RouteDraft:
     prefix = match.path.value if match.path is not None and match.path.type in (None, "PathPrefix") else "/"
     clusters = {path: names.cluster(key) for path, key in (rule.backends.features or {}).items()}
-    draft = RouteDraft(rc.Route(name=rule.rule_id, match=envoy_match), rule.rule_id, prefix, clusters)
+    draft = RouteDraft(rc.Route(name=rule.rule_id, match=envoy_match), rule.rule_id, prefix, clusters, share)
     if rule.rule.backend_refs is not None:
-        _forward(draft.route.route, rule.backends)
+        _forward(draft, rule.backends)
     for block in _effective_features(rule):
         block.apply(draft)
     return draft
 
 
-def _forward(action: rc.RouteAction, backends: RuleBackends) -> None:
+def _forward(draft: RouteDraft, backends: RuleBackends) -> None:
+    action = draft.route.route
     if backends.consistent_hash is not None:
         action.hash_policy.append(hash_policy(backends.consistent_hash))
     if len(backends.targets) == 1:
         action.cluster = names.cluster(backends.targets[0].cluster)
         return
-    for target in backends.targets:
-        action.weighted_clusters.clusters.add(name=names.cluster(target.cluster)).weight.value = target.weight
+    weights = tuple(target.weight for target in backends.targets)
+    if draft.share != EVERY_REQUEST:
+        weights = unrelated(weights)
+    for target, weight in zip(backends.targets, weights, strict=True):
+        action.weighted_clusters.clusters.add(name=names.cluster(target.cluster)).weight.value = weight
 
 
 def _effective_features(rule: _Rule) -> Iterator[RouteFeature]:
