@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.features.translation import ANSWER, FORWARD, refused, rule
 
-from northgate.features.headers import OPERATORS, literal
+from northgate.api.header import OPERATORS, literal
 
 ADDED = {"APPEND": 0, "OVERWRITE": 2}
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from envoy.config.route.v3 import route_components_pb2 as rc
 
-from northgate.features.rewrite import PathRewrite
+from northgate.api.path_rewrite import PathRewrite
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from northgate.api.base import Duration, milliseconds
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
-from northgate.features.retry import NOTHING_ARRIVED, prefer_other_endpoints
+from northgate.api.retrying import NOTHING_ARRIVED, prefer_other_endpoints
 
 
 class Hedge(RouteFeature):

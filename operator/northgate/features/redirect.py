@@ -14,7 +14,7 @@ from envoy.config.route.v3 import route_components_pb2 as rc
 from northgate.api.base import Port, PreciseHostname, at_least_one
 from northgate.api.conditions import Problem
 from northgate.api.feature import RouteDraft, RouteFeature
-from northgate.features.rewrite import PathRewrite
+from northgate.api.path_rewrite import PathRewrite
 
 _CODES = {
     301: rc.RedirectAction.MOVED_PERMANENTLY,

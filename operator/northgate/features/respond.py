@@ -14,7 +14,7 @@ from northgate.api.base import text
 from northgate.api.bodiless import BODY_FITS
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
-from northgate.features.headers import Headers, header_problem, set_headers
+from northgate.api.header import Headers, header_problem, set_headers
 
 _LONGEST_BODY = 4096
 

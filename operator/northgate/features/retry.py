@@ -7,33 +7,14 @@ budget bounds the retries of the whole proxy to a share of its live requests, so
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
-from envoy.config.route.v3 import route_components_pb2 as rc
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from pydantic import Field
 
 from northgate.api.base import Duration, Model, Percent, milliseconds, unique
 from northgate.api.conditions import Problem, Reason
 from northgate.api.feature import RouteDraft, RouteFeature
-
-RetryOn = Literal[
-    "5xx",
-    "gateway-error",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "refused-stream",
-    "retriable-4xx",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-]
-
-NOTHING_ARRIVED: tuple[RetryOn, ...] = ("connect-failure", "refused-stream")
-"""Failures before the backend saw anything, so that every request may be tried again."""
+from northgate.api.retrying import NOTHING_ARRIVED, RetryOn, prefer_other_endpoints
 
 
 class Backoff(Model):
@@ -106,10 +87,3 @@ class Retry(RouteFeature):
             longest = milliseconds(self.backoff.max) if self.backoff.max else 10 * base
             policy.retry_back_off.max_interval.FromMilliseconds(longest)
         prefer_other_endpoints(policy)
-
-
-def prefer_other_endpoints(policy: rc.RetryPolicy) -> None:
-    """Have retries avoid the endpoints that were tried already."""
-    predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
-    predicate.typed_config.Pack(PreviousHostsPredicate())
-    policy.host_selection_retry_max_attempts = 5
