@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from northgate.api.parse import known
+from northgate.api.parse import GROUP, SPECS, known
 from northgate.control import ControlPlane
 from northgate.files.binary import find_envoy
+from northgate.files.claims import Claims
 from northgate.files.documents import Document, FileProblem, field_path
 from northgate.files.folder import Folder
 from northgate.files.site import StatusSite, write_report
 from northgate.files.supervisor import Crashed, Drain, EnvoyEvent, EnvoyOptions, EnvoyProcess, Started, Stopped
 from northgate.files.watch import SETTLE, FolderChange, watch
+from northgate.ops.findings import left_out
 from northgate.ops.proxies import bootstrap_options, xds_address
 from northgate.ops.report import Report, report, summary
 from northgate.translate.bootstrap import bootstrap_json
@@ -69,15 +73,18 @@ class Standalone:
         self.read = asyncio.Event()
         self.xds_address = ""
         self.status_address = ""
-        self._documents: dict[ObjectKey, Document] = {}
+        self._claims = Claims(Binding(settings.bind, settings.ports).port)
         self._problems: tuple[FileProblem, ...] = ()
+        self._foreign: dict[ObjectKey, FileProblem] = {}
         self._envoys: dict[Name, RunningEnvoy] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._numbers = count()
 
     async def run(self) -> None:
         """Serve. On cancellation proxies are drained, then everything is stopped."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.plane.stop)
-            self.xds_address = await self.plane.start(self.settings.xds)
+            self.xds_address = await self._start_plane()
             log.info("xDS on %s", self.xds_address)
             if self.settings.status:
                 await self._start_site(stack)
@@ -87,6 +94,13 @@ class Standalone:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(runtime))
                 tasks.create_task(self._publish_statuses())
+
+    async def _start_plane(self) -> str:
+        try:
+            return await self.plane.start(self.settings.xds)
+        except RuntimeError as error:
+            why = "it is in use, or no address of this machine, so choose another by --xds"
+            raise OSError(f"xDS cannot be served on {self.settings.xds}: {why}") from error
 
     async def _start_site(self, stack: AsyncExitStack) -> None:
         site = StatusSite(self.report, self.read.is_set)
@@ -105,21 +119,35 @@ class Standalone:
 
     def take(self, change: FolderChange) -> None:
         """Take in a change of the folder, and say in the log what is wrong with it."""
-        for key in change.removed:
-            self._documents.pop(key, None)
-        self._documents.update((one.key, one) for one in change.put)
-        for problem in change.problems:
-            if problem not in self._problems:
-                log.error("%s", problem)
-        self._problems = change.problems
+        put = self._claims.admit(change.put, change.removed) if self.settings.envoy else change.put
         self.plane.take(
-            [(one.key, self._adapt(one)) for one in change.put if known(one.key.group, one.key.kind)],
+            [(one.key, self._adapt(one)) for one in put if known(one.key.group, one.key.kind)],
             [key for key in change.removed if known(key.group, key.kind)],
             complete=change.complete,
         )
-        self._tell(change.put)
+        self._note_foreign(change)
+        problems = (*change.problems, *self._claims.problems(), *self._foreign.values())
+        for problem in problems:
+            if problem not in self._problems:
+                log.error("%s", problem)
+        self._problems = problems
+        self._tell(put)
         if change.complete:
             self.read.set()
+
+    def _note_foreign(self, change: FolderChange) -> None:
+        """Remember objects that look like Northgate's own but are of no kind it knows; others are worth a line."""
+        for key in change.removed:
+            self._foreign.pop(key, None)
+        for one in change.put:
+            if known(one.key.group, one.key.kind):
+                continue
+            path = ("apiVersion",) if one.key.kind in SPECS else ("kind",)
+            problem = FileProblem(one.file, *one.position(path), path, left_out(one.key))
+            if one.key.group == GROUP or one.key.kind in SPECS:
+                self._foreign[one.key] = problem
+            else:
+                log.info("%s", problem)
 
     def _tell(self, documents: Iterable[Document]) -> None:
         for document in documents:
@@ -141,7 +169,16 @@ class Standalone:
             }
             for one in self._problems
         ]
-        return report(self.plane, files)
+        return {**self._whereabouts(), **report(self.plane, files)}
+
+    def _whereabouts(self) -> Report:
+        return {
+            "server": {"pid": os.getpid(), "xds": self.xds_address, "status": self.status_address},
+            "envoys": [
+                {"gateway": "/".join(name), "pid": one.process.pid, "admin": str(one.admin)}
+                for name, one in sorted(self._envoys.items())
+            ],
+        }
 
     async def _publish_statuses(self) -> None:
         said = ""
@@ -155,18 +192,23 @@ class Standalone:
             await asyncio.sleep(_STATUS_EVERY)
 
     async def _match_envoys(self, runtime: Path) -> None:
-        """One Envoy for each gateway there is, none for gateways that are gone."""
+        """One Envoy for each gateway there is, none for gateways that are gone. Those drain while changes go on."""
         wanted = set(self.plane.gateways())
-        await asyncio.gather(*(self._envoys.pop(name).stop() for name in sorted(self._envoys.keys() - wanted)))
+        for name in sorted(self._envoys.keys() - wanted):
+            leaving = asyncio.create_task(self._envoys.pop(name).stop())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
         for name in sorted(wanted - self._envoys.keys()):
-            self._envoys[name] = self._start_envoy(name, runtime / "-".join(name))
+            # A number and no name: a unix socket's path has at most 107 bytes.
+            self._envoys[name] = self._start_envoy(name, runtime / str(next(self._numbers)))
 
     def _start_envoy(self, name: Name, place: Path) -> RunningEnvoy:
         gateway = self.plane.edge.compiler.gateways[name]
         admin = place / "admin.sock"
+        address = xds_address(self.xds_address)
         options = EnvoyOptions(
             binary=find_envoy(self.settings.envoy_path),
-            bootstrap=bootstrap_json(bootstrap_options(gateway, place.name, xds_address(self.xds_address), str(admin))),
+            bootstrap=bootstrap_json(bootstrap_options(gateway, "-".join(name), address, str(admin))),
             admin=admin,
             folder=place,
             concurrency=self.settings.concurrency,
@@ -175,10 +217,10 @@ class Standalone:
         )
         label = "/".join(name)
         process = EnvoyProcess(options, lambda line: log.info("envoy %s: %s", label, line), _EnvoyLog(label))
-        return RunningEnvoy(process, asyncio.create_task(process.run()))
+        return RunningEnvoy(process, admin, asyncio.create_task(process.run()))
 
     async def _stop_envoys(self) -> None:
-        await asyncio.gather(*(one.stop() for one in self._envoys.values()))
+        await asyncio.gather(*(one.stop() for one in self._envoys.values()), *self._leaving)
         self._envoys.clear()
 
 
@@ -187,6 +229,7 @@ class RunningEnvoy:
     """A supervised Envoy and the task that keeps it up."""
 
     process: EnvoyProcess
+    admin: Path
     task: asyncio.Task[None]
 
     async def stop(self) -> None:

@@ -18,6 +18,7 @@ Directory = Annotated[
 ]
 USAGE = 2
 UNREACHABLE = 3
+_HIGHEST_PORT = 65535
 
 
 class Encoding(StrEnum):
@@ -65,6 +66,9 @@ def serve(
     from northgate.run import Settings, Standalone
 
     set_up(log_format)
+    _check_addresses(bind, xds, status_listen)
+    if envoy:
+        _check_envoy(envoy_path)
     settings = Settings(
         folder=directory,
         bind=bind,
@@ -125,9 +129,42 @@ def demo(
     from northgate.demo import DemoError, run_demo
 
     set_up(LogFormat.TEXT, quiet=True)
+    _check_envoy(envoy_path)
     try:
         _run(run_demo(directory, typer.echo, once=once, envoy_path=envoy_path))
     except DemoError as error:
+        typer.echo(f"✗ {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _check_addresses(bind: str, xds: str, status: str) -> None:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(bind)
+    except ValueError:
+        raise typer.BadParameter(f"{bind!r} is not an IP address, such as 0.0.0.0 or ::", param_hint="--bind") from None
+    if not xds.startswith("unix:") and not _is_address(xds):
+        raise typer.BadParameter(f"{xds!r} is neither host:port nor unix:path", param_hint="--xds")
+    if status and not _is_address(status):
+        raise typer.BadParameter(f"{status!r} is not host:port", param_hint="--status-listen")
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and _is_port(port, 0)
+
+
+def _is_port(text: str, lowest: int = 1) -> bool:
+    return text.isdecimal() and text.isascii() and lowest <= int(text) <= _HIGHEST_PORT
+
+
+def _check_envoy(path: str | None) -> None:
+    from northgate.files.binary import EnvoyMissingError, find_envoy
+
+    try:
+        find_envoy(path)
+    except EnvoyMissingError as error:
         typer.echo(f"✗ {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -136,7 +173,7 @@ def _ports(pairs: list[str]) -> dict[int, int]:
     found: dict[int, int] = {}
     for pair in pairs:
         wanted, _, bound = pair.partition("=")
-        if not (wanted.isdecimal() and bound.isdecimal()):
+        if not (_is_port(wanted) and _is_port(bound)):
             raise typer.BadParameter(f"{pair!r} is not LISTENER=BOUND, such as 80=8080", param_hint="--port")
         found[int(wanted)] = int(bound)
     return found
