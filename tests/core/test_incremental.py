@@ -175,6 +175,17 @@ def test_a_changed_endpoint_touches_no_route() -> None:
     assert {url: len(part.changed) for url, part in deltas["default", "edge"].types.items()} == {ENDPOINT: 1}
 
 
+def test_in_a_large_namespace_a_new_service_touches_no_broken_reference() -> None:
+    services = [service(f"s{i}") for i in range(100)]
+    broken = [route(f"r{i}", to("s"), hostnames=[f"h{i}.example"]) for i in range(20)]
+    edge = edge_with([gateway(), *services, *broken])
+    before = counters(edge)
+    edge.apply([service("s100")])
+    assert difference(edge, before) == {}
+    edge.apply([service("s")])
+    assert difference(edge, before)["backends"] == len(broken)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"annotations": {"touched": "yes"}}, {"managedFields": [{"manager": "x"}]}, {"resourceVersion": "77"}],

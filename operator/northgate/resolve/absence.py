@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from northgate.engine import Index
+from northgate.engine import Collection
 from northgate.world.store import Name
 
 _ALIKE = 0.6
 
 
-def absent(kind: str, name: Name, beside: Index[str, Name] | None) -> str:
-    """The sentence for an object that does not exist. `beside` holds the names in its namespace, where they may be read.
+def absent(kind: str, name: Name, beside: Collection[str, tuple[str, ...]] | None) -> str:
+    """The sentence for an object that does not exist. `beside` holds names by namespace, where they may be read.
 
     Names of another namespace are not told: who may refer to one object there may not know all of them.
     """
-    known = [one[1] for one in beside.bucket(name[0])] if beside is not None else ()
+    known = (beside.get(name[0]) or ()) if beside is not None else ()
     return f"{kind} {'/'.join(name)} does not exist; {meant(name[1], known) or 'create it or correct the name'}"
 
 

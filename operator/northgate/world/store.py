@@ -8,11 +8,13 @@ from typing import Any
 
 from northgate.api.kubernetes import EndpointSlice, ReferenceGrant
 from northgate.api.parse import GROUP, Parsed, parse
-from northgate.engine import Engine, Index, Input
+from northgate.engine import Derived, Engine, Index, Input
 from northgate.world.key import ObjectKey
 
 Name = tuple[str, str]
 """Namespace and name of an object whose kind is known from the context."""
+
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ class World:
             ("", "ConfigMap"): self.config_maps,
             ("", "Namespace"): self.namespaces,
         }
-        # Names that may be meant where a reference leads nowhere.
-        self.services_in: Index[str, Name] = engine.index(self.services, _namespace)
-        self.upstreams_in: Index[str, Name] = engine.index(self.upstreams, _namespace)
-        self.secrets_in: Index[str, Name] = engine.index(self.secrets, _namespace)
-        self.config_maps_in: Index[str, Name] = engine.index(self.config_maps, _namespace)
+        # Names that may be meant where a reference leads nowhere, by namespace.
+        self.services_in = _few_names(engine, self.services)
+        self.upstreams_in = _few_names(engine, self.upstreams)
+        self.secrets_in = _few_names(engine, self.secrets)
+        self.config_maps_in = _few_names(engine, self.config_maps)
         self.gateways_in: Index[str, Name] = engine.index(self.gateways, _namespace)
         self.gateways_called: Index[str, Name] = engine.index(self.gateways, lambda name, _: (name[1],))
         self.slices_of_service: Index[Name, Name] = engine.index(self.slices, _service_of)
@@ -109,6 +111,21 @@ def _serving(old: Entry | None, new: Parsed) -> Parsed | None:
     if old is not None and old.serving is not None and (old.serving.good or new.spec is None):
         return old.serving
     return new if new.spec is not None else None
+
+
+def _few_names(engine: Engine, source: Input[Name, Entry]) -> Derived[str, tuple[str, ...]]:
+    """The names in a namespace, none where there are many.
+
+    In a large namespace the comparison would cost more than the hint is worth, and every object that comes or goes
+    would change what is said of every broken reference.
+    """
+    index = engine.index(source, _namespace)
+
+    def names(namespace: str) -> tuple[str, ...]:
+        found = index.bucket(namespace)
+        return tuple(name for _, name in found) if len(found) <= _FEW else ()
+
+    return engine.group(f"names of {source.name}", index, names)
 
 
 def _namespace(name: Name, _entry: Entry) -> tuple[str, ...]:
