@@ -56,7 +56,7 @@ def _shape(number: int, port: int, kind: str, host: str | None, delegated: str |
             found = listener(name, port, "TLS", tls={"mode": "Passthrough"}, **named)
         case _:
             found = listener(name, port, kind, **named)
-    if delegated is not None:
+    if delegated is not None and kind != "TCP":
         entry = {"namespaces": ["elsewhere"], "hostnames": [delegated]}
         found["allowedRoutes"] = {"namespaces": EVERYONE, "hostnames": [entry]}
     return found

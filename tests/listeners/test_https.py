@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from tests.listeners.scenes import (
     trusting_all,
 )
 
-from northgate.ops.exchange import ClientTls, Outcome
+from northgate.ops.exchange import ClientTls, Outcome, end
 
 pytestmark = pytest.mark.envoy
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -173,3 +175,13 @@ async def test_http2_by_prior_knowledge_in_clear() -> None:
         reply = await get(target(edge, 80, http=2), "a.example.test")
         assert reply.status == 200
         assert (await edge.envoy.stats("downstream_rq_http2_total$")).total() == 1
+
+
+async def test_a_client_that_says_nothing_is_not_waited_for(tls_pairs: TlsPairs) -> None:
+    objects = [gateway(https("a", "a.example.test", "a")), secret("a", tls_pairs.issue("a.example.test"))]
+    async with running(objects) as edge:
+        begun = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.ports[443])
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert 4.5 <= time.monotonic() - begun <= 8
+        await end(writer)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.harness.certificates import TlsPairs
 from tests.harness.edge import RunningEdge
-from tests.listeners.scenes import conditions, gateway, get, https, route, running, secret, target, to
+from tests.listeners.scenes import GATEWAY, conditions, gateway, get, https, route, running, secret, target, to
 
 from northgate.ops.exchange import ClientTls, Outcome, Target
 from northgate.ops.requests import Client
+from northgate.snapshot.resource import SECRET
 from northgate.world.key import ObjectKey
 
 pytestmark = pytest.mark.envoy
@@ -47,6 +50,34 @@ async def test_a_new_certificate_disturbs_nobody(tls_pairs: TlsPairs, authority:
         assert moved == {"sds.listener/edge/a.update_success": 1}
 
 
+async def test_no_handshake_fails_while_certificates_rotate(tls_pairs: TlsPairs, authority: Path) -> None:
+    pairs = [tls_pairs.issue(HOST) for _ in range(4)]
+    objects = [gateway(https("a", HOST, "a")), secret("a", pairs[0]), route("a", "a")]
+    async with running(objects) as edge, asyncio.TaskGroup() as group:
+        seen: Counter[str] = Counter()
+
+        async def connect() -> None:
+            while True:
+                reply = await get(_at(edge, authority), HOST)
+                assert reply.status == 200, reply
+                seen[reply.serial] += 1
+
+        async def met(serial: str) -> int:
+            return seen[serial]
+
+        before = await edge.envoy.stats(r"^listener_manager.listener_\w+$")
+        clients = [group.create_task(connect()) for _ in range(2)]
+        for number in range(1, 61):
+            pair = pairs[number % 4]
+            seen.clear()
+            await edge.apply([secret("a", pair)])
+            await edge.envoy.wait_for(partial(met, pair.serial), "a client meets the new certificate")
+        for client in clients:
+            client.cancel()
+        assert await edge.envoy.stats(r"^listener_manager.listener_\w+$") == before
+        assert (await edge.envoy.stats("sds.listener/edge/a.update_success")).total() == 61
+
+
 @pytest.mark.parametrize("name", ["mismatched", "truncated", "encrypted", "rsa_1024", "garbage"])
 async def test_after_a_broken_rotation_the_old_certificate_serves(
     tls_pairs: TlsPairs, authority: Path, name: str
@@ -59,6 +90,8 @@ async def test_after_a_broken_rotation_the_old_certificate_serves(
 
         assert await _updates(edge) == before
         assert (await get(_at(edge, authority), HOST)).serial == old.serial
+        # A proxy that starts now gets the old pair too.
+        assert old.certificate.encode() in edge.plane.edge.resources(GATEWAY)[SECRET]["listener/edge/a"].body
         status, reason, message = conditions(edge, "a")["ResolvedRefs"]
         assert (status, reason) == ("False", "InvalidCertificateRef")
         assert message.startswith("Secret edge/a: data.tls.")

@@ -84,6 +84,11 @@ class ListenerTls(Model):
             lambda tls: (tls.mode == "Passthrough") == (tls.certificate_refs is None),
         ),
         CrossRule(
+            "!has(self.mode) || self.mode != 'Passthrough' || !(has(self.minVersion) || has(self.maxVersion))",
+            "minVersion and maxVersion are the backend's for mode: Passthrough; remove them",
+            lambda tls: tls.mode != "Passthrough" or tls.present("minVersion", "maxVersion") == 0,
+        ),
+        CrossRule(
             "!has(self.minVersion) || !has(self.maxVersion) || self.minVersion <= self.maxVersion",
             "minVersion must not be newer than maxVersion",
             lambda tls: not (tls.min_version and tls.max_version) or tls.min_version <= tls.max_version,
@@ -122,6 +127,13 @@ class Listener(Model):
             "self.protocol != 'TCP' || !has(self.hostname)",
             "a TCP listener has no hostname: TCP carries none",
             lambda listener: listener.protocol != "TCP" or listener.hostname is None,
+        ),
+        CrossRule(
+            "self.protocol != 'TCP' || !has(self.allowedRoutes) || !has(self.allowedRoutes.hostnames)",
+            "a TCP listener has no hostnames to delegate: TCP carries none; remove allowedRoutes.hostnames",
+            lambda listener: (
+                listener.protocol != "TCP" or not (listener.allowed_routes and listener.allowed_routes.hostnames)
+            ),
         ),
     )
 
