@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from northgate.api.base import CrossRule, Hostname, Label, Model, Port, text, unique
+from northgate.api.base import CrossRule, Hostname, Label, Model, text, unique
+from northgate.api.labels import LabelName, LabelValue
+from northgate.api.proxy import Proxy
 from northgate.api.refs import SecretRef
 from northgate.api.upstream import UpstreamDefaults
 from northgate.features.retry import Retry
 from northgate.features.timeouts import Timeouts
 
-LabelValue = Annotated[str, text(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?", 63, 0)]
-LabelName = Annotated[str, text(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", 317)]
 TlsVersion = Literal["1.2", "1.3"]
 
 _POP = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -101,8 +101,8 @@ class Listener(Model):
 
     name: Label
     """Name of the listener, unique in the gateway; Routes refer to it as `sectionName`."""
-    port: Port
-    """Port clients connect to."""
+    port: Annotated[int, Field(ge=1, le=64_509)]
+    """Port clients connect to. Those above 64509 are the proxies' own."""
     protocol: Literal["HTTP", "HTTPS", "TLS", "TCP"]
     """`TLS` routes by server name without HTTP; `TCP` forwards every connection."""
     hostname: Hostname | None = None
@@ -132,7 +132,9 @@ class Listener(Model):
             "self.protocol != 'TCP' || !has(self.allowedRoutes) || !has(self.allowedRoutes.hostnames)",
             "a TCP listener has no hostnames to delegate: TCP carries none; remove allowedRoutes.hostnames",
             lambda listener: (
-                listener.protocol != "TCP" or not (listener.allowed_routes and listener.allowed_routes.hostnames)
+                listener.protocol != "TCP"
+                or listener.allowed_routes is None
+                or listener.allowed_routes.hostnames is None
             ),
         ),
     )
@@ -182,5 +184,7 @@ class EdgeGatewaySpec(Model):
     """Inherited by routes and upstreams."""
     hardening: Hardening | None = None
     """Protection against hostile clients; on when absent."""
+    proxy: Proxy | None = None
+    """The proxies, in a cluster."""
 
     cross_rules = (unique("listeners", by="name"),)

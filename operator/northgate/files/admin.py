@@ -10,8 +10,10 @@ from pathlib import Path
 
 import aiohttp
 
+from northgate.translate.statistics import STATS_LISTENER
+
 _HTTP_OK = 200
-_CONNECTIONS = re.compile(r"listener\.(?!admin\.).*\.downstream_cx_active")
+_CONNECTIONS = re.compile(rf"listener\.(?!admin\.|{STATS_LISTENER}\.).*\.downstream_cx_active")
 _WORKER = re.compile(r"\.worker_\d+\.")
 
 
@@ -47,7 +49,7 @@ class Admin:
         return {entry["name"]: entry["value"] for entry in entries if "name" in entry}
 
     async def connections(self) -> int:
-        """Downstream connections that are open now, over all listeners but the admin's own."""
+        """Downstream connections that are open now, over all listeners but those of the admin and the statistics."""
         found = await self.stats("downstream_cx_active$")
         return sum(count for name, count in found.items() if _CONNECTIONS.fullmatch(name) and not _WORKER.search(name))
 

@@ -19,6 +19,8 @@ from google.protobuf.json_format import MessageToJson
 from northgate.api.regex import MAX_PROGRAM_SIZE
 from northgate.translate.names import XDS_CLUSTER
 from northgate.translate.sources import ads
+from northgate.translate.statistics import StatsAddress, admin_cluster, stats_listener
+from northgate.translate.xds_tls import Mtls, xds_socket
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MONITORS = "envoy.resource_monitors"
@@ -74,7 +76,8 @@ class Limits:
 class BootstrapOptions:
     """Everything that tells one proxy's bootstrap from another's. `admin` is the path of a unix socket.
 
-    `delta` chooses between the incremental and the state-of-the-world form of aggregated discovery.
+    `delta` chooses between the incremental and the state-of-the-world form of aggregated discovery. With `tls` the
+    control plane, a TcpAddress, is spoken to by mutual TLS. `stats` is where statistics are read, nowhere when absent.
     """
 
     node: NodeIdentity
@@ -82,10 +85,12 @@ class BootstrapOptions:
     admin: str
     delta: bool = True
     limits: Limits = Limits()
+    tls: Mtls | None = None
+    stats: StatsAddress | None = None
 
 
 def bootstrap(options: BootstrapOptions) -> bootstrap_pb2.Bootstrap:
-    """The bootstrap of one proxy. It holds no secret, opens no port, and never gives up waiting for configuration."""
+    """The bootstrap of one proxy: no secret, no port but that of its statistics, and it never gives up waiting."""
     message = bootstrap_pb2.Bootstrap()
     _identify(message, options.node)
     _ask(message, options)
@@ -94,6 +99,9 @@ def bootstrap(options: BootstrapOptions) -> bootstrap_pb2.Bootstrap:
     _set_runtime(message)
     message.overload_manager.CopyFrom(_overload(options.limits))
     _count(message, options.node)
+    if options.stats is not None:
+        message.static_resources.clusters.append(admin_cluster(options.admin))
+        message.static_resources.listeners.append(stats_listener(options.stats))
     message.cluster_manager.enable_deferred_cluster_creation = True
     return message
 
@@ -130,10 +138,10 @@ def _ask(message: bootstrap_pb2.Bootstrap, options: BootstrapOptions) -> None:
     service.retry_policy.retry_back_off.max_interval.FromSeconds(_LONGEST_RETRY_SECONDS)
     dynamic.cds_config.CopyFrom(ads())
     dynamic.lds_config.CopyFrom(ads())
-    message.static_resources.clusters.append(_xds_cluster(options.xds))
+    message.static_resources.clusters.append(_xds_cluster(options.xds, options.tls))
 
 
-def _xds_cluster(address: TcpAddress | UnixAddress) -> cluster_pb2.Cluster:
+def _xds_cluster(address: TcpAddress | UnixAddress, tls: Mtls | None) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(name=XDS_CLUSTER)
     cluster.connect_timeout.FromSeconds(_CONNECT_SECONDS)
     cluster.load_assignment.cluster_name = XDS_CLUSTER
@@ -147,6 +155,8 @@ def _xds_cluster(address: TcpAddress | UnixAddress) -> cluster_pb2.Cluster:
             cluster.type = cluster_pb2.Cluster.STRICT_DNS
             endpoint.address.socket_address.address = host
             endpoint.address.socket_address.port_value = port
+            if tls is not None:
+                cluster.transport_socket.CopyFrom(xds_socket(tls, host))
     http = http_protocol_options_pb2.HttpProtocolOptions()
     # A control plane that is frozen or cut off is noticed by this alone.
     keepalive = http.explicit_http_config.http2_protocol_options.connection_keepalive
