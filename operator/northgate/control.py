@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from northgate.deliver.ledger import ProxyReport, State
 from northgate.deliver.statuses import Document, Statuses
 from northgate.deliver.verdict import Fleet, Proxy
+from northgate.garbage import loading, look_seldom
 from northgate.snapshot.edge import Edge
 from northgate.snapshot.resource import Delta
 from northgate.translate import names
@@ -37,9 +38,11 @@ class ControlPlane:
         self.revisions: dict[Name, int] = {}
         self._statuses = Statuses(self.edge.compiler)
         self._reported: set[tuple[str, Any]] = set()
+        self._complete = False
 
     async def start(self, address: str) -> str:
         """Serve xDS on `host:port` or `unix:path`; returns the address that is listened on."""
+        look_seldom()
         return await self.server.start(address)
 
     async def stop(self, grace: float = 1.0) -> None:
@@ -54,13 +57,15 @@ class ControlPlane:
         complete: bool = True,
     ) -> None:
         """Take in new versions and removals and push what changes. Nothing is served before a first complete read."""
-        deltas = self.edge.apply(put, removed)
+        with nullcontext() if self._complete else loading():
+            deltas = self.edge.apply(put, removed)
         for gateway in self._gateways() - deltas.keys() - self.revisions.keys():
             deltas[gateway] = Delta()
         for gateway, delta in deltas.items():
             self.revisions[gateway] = self.server.publish(names.group(gateway), delta)
         self._report_bugs()
         if complete:
+            self._complete = True
             self.server.set_serving(True)
 
     def gateways(self) -> tuple[Name, ...]:
