@@ -10,7 +10,7 @@ from tests.harness.edge import EXAMPLES, RunningEdge
 from tools.build_reset_module import assembled
 
 from northgate.api.filters import FAULT
-from northgate.features.reset import RESET
+from northgate.features.reset import RESET, Drop
 from northgate.ops.exchange import Outcome, Request, Target
 from northgate.ops.requests import Client
 
@@ -26,6 +26,7 @@ def test_all_listeners_share_one_machine():
 
 
 def test_the_wait_comes_before_the_close_and_both_before_the_router():
+    assert Drop.filters == (FAULT, RESET)
     names = chain(edge_with(FORWARD))
     assert names.index(FAULT.name) < names.index(RESET.name)
     assert names[-2:] == [RESET.name, "envoy.filters.http.router"]
