@@ -33,7 +33,7 @@ async def test_a_killed_envoy_is_replaced_and_serves_what_is_wanted_by_then(envo
         assert f"(process {first['pid']}) ended with status -9" in server.log()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
 async def test_stopping_answers_the_request_in_flight_and_leaves_nothing_behind(how, envoy_binary, echo_upstreams):
     async with Server() as server:
         server.write("gateway.yaml", gateway())
