@@ -80,6 +80,7 @@ class Proxy:
         self.deadline: float | None = None
         self.unanswered: Counter[str] = Counter()
         self.nonces: set[tuple[str, str]] = set()
+        self.ungated: set[str] = set()
         self.first_clusters = self.returned = bool(self.types)
         self.known, self.types = {**self.known, **self.types}, {}
         # While a cluster warms, Envoy does not ask for clusters (E4).
@@ -172,6 +173,8 @@ class Proxy:
             assert answer.type_url in self.types, "(g) a type nobody asked for"
             assert (answer.type_url, answer.nonce) not in self.nonces, "(f) a nonce was used twice"
             self.nonces.add((answer.type_url, answer.nonce))
+            if CLUSTER not in self.session.subscriptions:
+                self.ungated.add(answer.nonce)
             self.unanswered[answer.type_url] += 1
             assert self.unanswered[answer.type_url] == 1, "(b) two responses of one type in flight"
             self.inbox.append(response)
@@ -267,13 +270,13 @@ class Proxy:
             state.held.pop(name, None)
         for name, (version, message) in answer.resources.items():
             if name not in bad and (state.wildcard or name in state.names):
-                self._check_clusters(answer.type_url, name, message)
+                # A proxy that came back and did not ask for clusters within the gate time-out is served all the same.
+                news = name not in state.held or state.held[name].version != version
+                if news and answer.nonce not in self.ungated:
+                    self._check_clusters(answer.type_url, name, message)
                 state.held[name] = Held(version, message)
 
     def _check_clusters(self, type_url: str, name: str, message: Any) -> None:
-        if CLUSTER not in self.session.subscriptions:
-            # It came back and did not ask for its clusters within the gate time-out.
-            return
         clusters = self.state(CLUSTER)
         lacking = worlds.used_by(type_url, message) - set(clusters.held)
         assert not lacking, f"(h) {name} came before its clusters {lacking}"

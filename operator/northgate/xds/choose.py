@@ -40,7 +40,7 @@ class Moment:
         removals = self._removals(sub, catalog, frozenset(missing))
         if removals and sub.dialect is Dialect.DELTA:
             return Choice(removals=removals, missing=missing)
-        adds = _in_parts(sub, self._adds(sub, catalog))
+        adds = _unriddled(sub, catalog, _in_parts(sub, self._adds(sub, catalog)))
         choice = Choice(adds if sub.complete else self._within_limit(adds, catalog), removals, missing)
         return Choice() if sub.complete and _would_delete_unseen(sub, choice) else choice
 
@@ -167,9 +167,15 @@ def _in_parts(sub: Subscription, adds: tuple[str, ...]) -> tuple[str, ...]:
     suspects = frozenset().union(*sub.apart)
     if innocent := tuple(name for name in adds if name not in suspects):
         return innocent
-    sub.apart = [part for part in sub.apart if not part.isdisjoint(sub.gaps)]
     parts = (tuple(name for name in adds if name in part) for part in sub.apart)
     return next(filter(None, parts), ())
+
+
+def _unriddled(sub: Subscription, catalog: Catalog, adds: tuple[str, ...]) -> tuple[str, ...]:
+    """Half of what was refused together before, or half of that."""
+    while sub.riddles and frozenset((entry.name, entry.version) for entry in catalog.pick(adds)) in sub.riddles:
+        adds = adds[: len(adds) // 2]
+    return adds
 
 
 def _would_delete_unseen(sub: Subscription, choice: Choice) -> bool:

@@ -43,7 +43,7 @@ def standing(subs: Subscriptions, warming: Mapping[str, Warming], asker: Subscri
         return Standing(asked=asked, unknown=True)
     unacked = [(name, gap) for name, (gap, entry) in _flying(clusters).items() if entry is not None]
     unacked += [(name, gap) for name, gap in clusters.gaps.items() if not gap.retiring]
-    absent = {name for name, gap in unacked if gap.held is None or not gap.held.certain}
+    absent = {name for name, gap in unacked if not gap.certain}
     changing = {name for name, _ in unacked}.union(warming)
     return Standing(asked=asked, absent=absent, changing=changing - absent)
 

@@ -48,9 +48,17 @@ def reopen(sub: Subscription, catalog: Catalog, flight: Flight, error: str) -> T
         if name in sub.gaps and sub.gaps[name].needless(catalog.entries.get(name)):
             del sub.gaps[name]
     sub.reject((name, suspects[name]) for name in culprits)
+    sub.acquit(culprits or suspects)
     if not culprits:
+        sub.puzzle(suspects)
         _take_apart(sub, sorted(suspects))
     return Told(culprits, refusal.message)
+
+
+def itemise(sub: Subscription, catalog: Catalog | None) -> None:
+    """Note what a first answer in flight holds, before names are dropped and it cannot be told any more."""
+    if sub.flight is not None and sub.flight.gaps is None and catalog is not None:
+        sub.flight.gaps = dict(_everything(sub, catalog))
 
 
 def _everything(sub: Subscription, catalog: Catalog) -> Content:
@@ -72,6 +80,7 @@ def _reopen(sub: Subscription, catalog: Catalog, name: str, gap: Gap, entry: Ent
     now_open = sub.gaps.setdefault(name, Gap(held, gap.since))
     now_open.held, now_open.since = held, min(gap.since, now_open.since)
     now_open.doubts = gap.doubts
+    now_open.lost = gap.lost or entry is None
     now_open.retiring = gap.retiring and name not in catalog.entries
 
 

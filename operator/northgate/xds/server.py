@@ -16,10 +16,10 @@ import grpc
 from northgate.deliver.events import Connected, Disconnected, Event, Rejected, SharedIdentity
 from northgate.deliver.ledger import Ledger
 from northgate.snapshot.resource import Delta
-from northgate.xds.cache import Cache
+from northgate.xds.cache import Cache, Group
 from northgate.xds.request import Dialect, Node
 from northgate.xds.session import Session, Terms
-from northgate.xds.stream import End, Hooks, Stream
+from northgate.xds.stream import End, ForbiddenError, Hooks, Stream
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _METHODS = {"StreamAggregatedResources": Dialect.STATE, "DeltaAggregatedResources": Dialect.DELTA}
@@ -40,9 +40,18 @@ def cluster_of(node: Node) -> str:
     return node.cluster
 
 
+def everybody(_node: Node, _names: tuple[str, ...]) -> bool:
+    """Admit whoever can connect."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Limits in seconds and counts. `same_id_window`: within it a closed stream that returns is another live proxy."""
+    """Limits in seconds and counts. `same_id_window`: within it a closed stream that returns is another live proxy.
+
+    `admits` says whether a peer whose certificate bears these subject alternative names may be that node; none are
+    there without TLS.
+    """
 
     terms: Terms = field(default_factory=Terms)
     write_timeout: float = 30.0
@@ -50,6 +59,7 @@ class Options:
     same_id_window: float = 60.0
     max_connection_age_ms: int = 4 * _HOUR_MS
     group_of: Callable[[Node], str] = cluster_of
+    admits: Callable[[Node, tuple[str, ...]], bool] = everybody
 
 
 class XdsServer:
@@ -140,12 +150,23 @@ class XdsServer:
         if not self._serving:
             end = _NOT_READY
             await context.abort(end.code, end.details)
-        session = Session(dialect, lambda node: self.cache.group(self.options.group_of(node)), self.options.terms)
+        session = Session(dialect, self._group_for(_names(context)), self.options.terms)
         stream = Stream(next(self._numbers), session, self._hooks, self.options.write_timeout)
         try:
             await stream.serve(context)
         finally:
             self._forget(stream)
+
+    def _group_for(self, names: tuple[str, ...]) -> Callable[[Node], Group]:
+        """How a peer with these names finds its group: before it is told anything."""
+
+        def find(node: Node) -> Group:
+            if not self.options.admits(node, names):
+                log.warning("%s of group %s was refused: its certificate names %s", node.id, node.cluster, names)
+                raise ForbiddenError
+            return self.cache.group(self.options.group_of(node))
+
+        return find
 
     def _on_event(self, stream: Stream, event: Event) -> None:
         if isinstance(event, Connected):
@@ -242,6 +263,12 @@ def _discard(index: dict[str, dict[int, Stream]], key: str, number: int) -> None
     index[key].pop(number, None)
     if not index[key]:
         del index[key]
+
+
+def _names(context: grpc.aio.ServicerContext[bytes, bytes]) -> tuple[str, ...]:
+    """The subject alternative names of the peer's certificate."""
+    found = context.auth_context().get("x509_subject_alternative_name", ())
+    return tuple(name.decode("utf-8", "replace") for name in found)
 
 
 def _name(stream: Stream) -> str:

@@ -102,6 +102,8 @@ class Session:
             self._open(request)
         elif self.dialect is Dialect.DELTA:
             self._acknowledge(sub, request)
+            if request.unsubscribe:
+                refusal.itemise(sub, self._catalog(sub))
             intake.next_delta(sub, request, self._catalog(sub), self._since(sub))
         elif request.nonce == sub.nonce:
             # Any other nonce is stale: the client will repeat what it wants.

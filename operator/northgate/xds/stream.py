@@ -22,8 +22,13 @@ class End:
     details: str
 
 
+FORBIDDEN = End(grpc.StatusCode.PERMISSION_DENIED, "this certificate is not for proxies of that gateway")
 SLOW = End(grpc.StatusCode.UNAVAILABLE, "a response was not taken in time")
 BROKEN = End(grpc.StatusCode.INTERNAL, "internal error")
+
+
+class ForbiddenError(Exception):
+    """A proxy says it is one that its certificate does not vouch for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Stream:
             return
         try:
             self._apply(step(self._loop.time()))
+        except ForbiddenError:
+            self.end(FORBIDDEN)
         except Exception as error:  # noqa: BLE001 - a bug ends this stream and no other
             self._hooks.bug(self, error)
             self.end(BROKEN)

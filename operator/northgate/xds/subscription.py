@@ -16,6 +16,7 @@ from northgate.xds.history import Node
 from northgate.xds.request import Dialect, Request
 
 _REMEMBERED_CULPRITS = 1024
+_REMEMBERED_RIDDLES = 32
 
 NAMED_ONLY = (ENDPOINT, ROUTE, SECRET)
 """Types for which an empty list of names asks for nothing instead of everything."""
@@ -34,7 +35,8 @@ class Gap:
     `held`: what it holds (None: nothing we know of). `since`: the first revision it misses. `forced`: it is answered
     even if nothing differs. `waiting_since`, `idle_since`: when a gate closed, when the last possible use ended.
     `retiring`: something nobody is to use any more, which the proxy still holds. `doubts`: what came in responses it
-    refused, any of which it may hold instead, so even going back to `held` has to be told.
+    refused, any of which it may hold instead, so even going back to `held` has to be told. `lost`: a refused
+    response lacked it, so it may be gone.
     """
 
     held: Entry | None
@@ -45,10 +47,16 @@ class Gap:
     reported: bool = False
     retiring: bool = False
     doubts: tuple[Entry, ...] = ()
+    lost: bool = False
+
+    @property
+    def certain(self) -> bool:
+        """Whether the proxy surely has the name in some version."""
+        return self.held is not None and self.held.certain and not self.lost
 
     def needless(self, current: Entry | None) -> bool:
         """Whether there is nothing to tell: the proxy surely holds what is published."""
-        return not (self.forced or self.doubts) and version_of(self.held) == version_of(current)
+        return not (self.forced or self.doubts or self.lost) and version_of(self.held) == version_of(current)
 
 
 @dataclass(slots=True)
@@ -93,6 +101,8 @@ class Subscription:
     """The version of the last refused whole set."""
     apart: list[frozenset[str]] = field(default_factory=list)
     """Names of refused responses that did not name a culprit: to be sent in these parts."""
+    riddles: dict[frozenset[tuple[str, str]], None] = field(default_factory=dict)
+    """Names and versions that were refused together without a culprit, oldest first; never to be sent together again."""
     nonce: str = ""
     last_body: int = 0
     renonced: int = 0
@@ -185,13 +195,26 @@ class Subscription:
 
     def acknowledge(self) -> None:
         """The proxy accepted what was in flight."""
+        if self.flight is not None:
+            self.acquit(self.flight.gaps)
         self.flight, self.refused = None, None
+
+    def acquit(self, names: Iterable[str] | None) -> None:
+        """These names, None for all, are suspects no more: they were accepted, or are known to be refused."""
+        cleared = frozenset(names) if names is not None else frozenset().union(*self.apart)
+        self.apart = [part - cleared for part in self.apart if part - cleared]
 
     def reject(self, culprits: Iterable[tuple[str, str]]) -> None:
         """Remember culprits, as many as is sensible."""
         self.rejected.update(dict.fromkeys(culprits))
         for oldest in list(self.rejected)[:-_REMEMBERED_CULPRITS]:
             del self.rejected[oldest]
+
+    def puzzle(self, suspects: Mapping[str, str]) -> None:
+        """Remember what was refused together (name to version), as much as is sensible."""
+        self.riddles[frozenset(suspects.items())] = None
+        for oldest in list(self.riddles)[:-_REMEMBERED_RIDDLES]:
+            del self.riddles[oldest]
 
     def first_missing(self) -> int | None:
         """The first revision the proxy lacks something of, None if it has all; what only retires does not count."""
