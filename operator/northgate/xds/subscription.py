@@ -102,7 +102,7 @@ class Subscription:
     apart: list[frozenset[str]] = field(default_factory=list)
     """Names of refused responses that did not name a culprit: to be sent in these parts."""
     riddles: dict[frozenset[tuple[str, str]], None] = field(default_factory=dict)
-    """Names and versions that were refused together without a culprit, oldest first; never to be sent together again."""
+    """Names and versions that were refused together without a culprit, oldest first; not to be sent together again."""
     nonce: str = ""
     last_body: int = 0
     renonced: int = 0
