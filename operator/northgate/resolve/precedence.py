@@ -108,14 +108,14 @@ def _rank(match: Match) -> tuple[int, ...]:
 
 def likeness(match: Match) -> Any:
     """What a match for the same requests would have too, in whatever spelling; its share of them is no part of it."""
-    return (
-        _path_of(match),
-        match.method,
+    more = (
         frozenset((one.name.lower(), one.type or "Exact", one.value, bool(one.invert)) for one in match.headers or ()),
         frozenset((one.name, one.type or "Exact", one.value) for one in match.query_params or ()),
         frozenset((one.name, one.type or "Exact", one.value, bool(one.invert)) for one in match.cookies or ()),
         frozenset(match.client_addresses or ()),
     )
+    # Most matches ask for no more than path and method, and four empty sets each are most of their memory.
+    return (_path_of(match), match.method, more if any(more) else ())
 
 
 def _path_of(match: Match) -> tuple[str, str]:

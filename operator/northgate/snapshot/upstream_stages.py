@@ -27,6 +27,8 @@ from northgate.translate.clusters import Backend, endpoints_key, envoy_cluster
 from northgate.translate.endpoints import endpoints_name, load_assignment
 from northgate.world.store import Name, World
 
+_NO_DEFAULTS = UpstreamDefaults.model_construct()
+
 
 class ClusterOf(NamedTuple):
     """A cluster of a gateway's proxies."""
@@ -111,7 +113,7 @@ class UpstreamStages:
 
     def _backend(self, key: ClusterOf) -> Backend | None:
         inherited = self._defaults.get(key.gateway)
-        defaults = (inherited.upstream if inherited is not None else None) or UpstreamDefaults.model_construct()
+        defaults = (inherited.upstream if inherited is not None else None) or _NO_DEFAULTS
         place = (key.cluster.namespace, key.cluster.name)
         if key.cluster.kind == "Upstream":
             found = self._upstreams.resolved.get(place)

@@ -32,6 +32,7 @@ _FAMILIES = {
     "All": dns_pb2.ALL,
 }
 _SERVICE = UpstreamSpec.model_construct()
+_NO_LIMITS = CircuitBreaker.model_construct()
 """A Service has none of an Upstream's settings."""
 
 
@@ -158,7 +159,7 @@ def _protocol(cluster: cluster_pb2.Cluster, upstream: UpstreamSpec, app_protocol
 
 
 def _limits(cluster: cluster_pb2.Cluster, wanted: CircuitBreaker | None, key: ClusterKey) -> None:
-    limits = wanted or CircuitBreaker.model_construct()
+    limits = wanted or _NO_LIMITS
     thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(track_remaining=True)
     thresholds.max_connections.value = limits.max_connections or 100_000
     thresholds.max_pending_requests.value = limits.max_pending_requests or 10_000

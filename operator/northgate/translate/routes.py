@@ -47,7 +47,13 @@ def route_frames(name: Name, entry: Entry, backends: RouteBackends, defaults: De
     return RouteFrames(
         frames=tuple(
             (_broken_frames if number in broken else _rule_frames)(
-                _Rule(names.rule(name, number, rule.name), rule, backends.rules[number], defaults, taken[number])
+                _Rule(
+                    names.rule(name, number, rule.name),
+                    rule,
+                    backends.rules[number],
+                    tuple(_effective_features(rule, defaults)),
+                    taken[number],
+                )
             )
             for number, rule in enumerate(spec.rules)
         ),
@@ -77,7 +83,7 @@ class _Rule:
     rule_id: str
     rule: Rule
     backends: RuleBackends
-    defaults: Defaults
+    features: tuple[RouteFeature, ...]
     shares: tuple[Share, ...]
 
     def matches(self) -> Iterator[tuple[Match, Share]]:
@@ -114,7 +120,7 @@ def _match_frames(rule: _Rule, match: Match, share: Share) -> bytes:
         draft = RouteDraft(_unavailable(rule, envoy_match, "missing backend"), rule.rule_id)
     else:
         draft = _draft(rule, match, envoy_match, Share(lost_until, share.high))
-    frames = b"".join(_frame(route) for block in _effective_features(rule) for route in block.ahead(draft))
+    frames = b"".join(_frame(route) for block in rule.features for route in block.ahead(draft))
     if forwards and rule.backends.targets and rule.backends.lost:
         frames += _frame(_lost_share(rule, envoy_match, lost_until))
     return frames + _frame(draft.route)
@@ -146,7 +152,7 @@ def _draft(rule: _Rule, match: Match, envoy_match: rc.RouteMatch, share: Share) 
     draft = RouteDraft(rc.Route(name=rule.rule_id, match=envoy_match), rule.rule_id, prefix, clusters, share)
     if rule.rule.backend_refs is not None:
         _forward(draft, rule.backends)
-    for block in _effective_features(rule):
+    for block in rule.features:
         block.apply(draft)
     return draft
 
@@ -165,11 +171,11 @@ def _forward(draft: RouteDraft, backends: RuleBackends) -> None:
         action.weighted_clusters.clusters.add(name=names.cluster(target.cluster)).weight.value = weight
 
 
-def _effective_features(rule: _Rule) -> Iterator[RouteFeature]:
+def _effective_features(rule: Rule, defaults: Defaults) -> Iterator[RouteFeature]:
     """The rule's blocks, with the gateway's defaults where a block is absent, in the order of the fields."""
-    inherited = {"timeouts": rule.defaults.timeouts or _DEFAULT_TIMEOUTS, "retry": rule.defaults.retry}
+    inherited = {"timeouts": defaults.timeouts or _DEFAULT_TIMEOUTS, "retry": defaults.retry}
     for field in FEATURES:
-        block = getattr(rule.rule, field)
+        block = getattr(rule, field)
         if block is None:
             block = inherited.get(field)
         if block is not None:
