@@ -46,6 +46,7 @@ MISSING = Condition(Type.RESOLVED_REFS, Status.FALSE, Reason.BACKEND_NOT_FOUND)
 PARTIAL = Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE)
 CLASH = Condition(Type.CONFLICTED, Status.TRUE, Reason.ROUTE_RULES_OVERLAP)
 ORPHAN = Condition(Type.ACCEPTED, Status.FALSE, Reason.NO_MATCHING_PARENT)
+HALF = Condition(Type.ACCEPTED, Status.TRUE, Reason.LISTENERS_NOT_VALID)
 UNREADABLE = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID)
 
 
@@ -61,6 +62,7 @@ UNREADABLE = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID)
         ((ACCEPTED, MISSING, IN_FORCE), 61, "False BackendNotFound", "Stalled BackendNotFound"),
         ((ACCEPTED, RESOLVED, PARTIAL, IN_FORCE), 0, "False UnsupportedValue", "Stalled UnsupportedValue"),
         ((ACCEPTED, RESOLVED, CLASH, IN_FORCE), 0, "False RouteRulesOverlap", "Stalled RouteRulesOverlap"),
+        ((HALF, RESOLVED, IN_FORCE), 0, "False ListenersNotValid", "Stalled ListenersNotValid"),
         ((ORPHAN,), 59, "False NoMatchingParent", "Reconciling WaitingForReference"),
         ((ORPHAN,), 61, "False NoMatchingParent", "Stalled NoMatchingParent"),
         ((UNREADABLE,), 0, "False Invalid", "Stalled Invalid"),

@@ -179,7 +179,7 @@ class Statuses:
             }
             for one in facts.listeners
         ]
-        status["attachedRoutes"] = len(tuple(self._compiler.routes_of(name)))
+        status["attachedRoutes"] = facts.attached
         return status
 
     def _status(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...], now: float) -> Document:

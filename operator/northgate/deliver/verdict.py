@@ -94,6 +94,9 @@ class _Trouble:
 def _trouble(condition: Condition) -> _Trouble | None:
     if condition.type in (Type.PARTIALLY_INVALID, Type.CONFLICTED):
         return _Trouble(2, condition, 0.0) if condition.status is Status.TRUE else None
+    if condition.reason is Reason.LISTENERS_NOT_VALID:
+        # The gateway as such is accepted; a listener that is not needs an edit all the same.
+        return _Trouble(2, condition, 0.0)
     if condition.status is Status.TRUE:
         return None
     if condition.type is Type.ACCEPTED:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from northgate.api.conditions import Condition, Problem, Reason, Status, Type, dotted
 from northgate.api.refs import ParentRef
-from northgate.resolve.attachment import Parent
+from northgate.resolve.attachment import Parent, Place
 from northgate.resolve.backends import RouteBackends
 from northgate.resolve.gateways import ResolvedGateway
 from northgate.resolve.precedence import Clash
 from northgate.world.store import Entry, Name
 
 _LONGEST = 512
+
+Lost = tuple[Place, Clash]
+"""A match of a Route that another one takes, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,18 @@ class ListenerFacts:
 
 @dataclass(frozen=True, slots=True)
 class GatewayFacts:
-    """What is known of a gateway."""
+    """What is known of a gateway. `attached` counts its Routes, each once on however many listeners."""
 
     generation: int
     conditions: tuple[Condition, ...]
     listeners: tuple[ListenerFacts, ...]
+    attached: int = 0
 
 
 def route_facts(
-    entry: Entry, parents: tuple[Parent, ...] | None, backends: RouteBackends | None, clashes: tuple[Clash, ...]
+    entry: Entry, parents: tuple[Parent, ...] | None, backends: RouteBackends | None, lost: tuple[Lost, ...]
 ) -> RouteFacts:
-    """What is known of a Route."""
+    """What is known of a Route, which lost these matches on all its parents."""
     if parents is None or backends is None:
         unreadable = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(entry.latest.problems))
         return RouteFacts(entry.latest.generation, (ParentFacts(None, None, (unreadable,)),), RuleCounts())
@@ -72,7 +76,7 @@ def route_facts(
     return RouteFacts(
         entry.latest.generation,
         tuple(
-            ParentFacts(ref, parent.gateway, tuple(_parent_conditions(entry, parent, backends, clashes)))
+            ParentFacts(ref, parent.gateway, tuple(_parent_conditions(entry, parent, backends, lost)))
             for ref, parent in zip(refs, parents, strict=True)
         ),
         _rules(entry),
@@ -80,15 +84,16 @@ def route_facts(
 
 
 def _parent_conditions(
-    entry: Entry, parent: Parent, backends: RouteBackends, clashes: tuple[Clash, ...]
+    entry: Entry, parent: Parent, backends: RouteBackends, lost: tuple[Lost, ...]
 ) -> Iterable[Condition]:
     yield parent.accepted
     yield refs_condition(backends.problems)
     invalid = (*entry.latest.problems, *parent.problems) if parent.attachments else entry.latest.problems
     if invalid:
         yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, _what_serves(entry, invalid))
-    if clashes:
-        yield Condition(Type.CONFLICTED, Status.TRUE, Reason.ROUTE_RULES_OVERLAP, _clash(clashes))
+    places = {Place(one.table, host) for one in parent.attachments for host in one.hosts}
+    if here := [one for one in lost if one[0] in places]:
+        yield Condition(Type.CONFLICTED, Status.TRUE, Reason.ROUTE_RULES_OVERLAP, _clash(here))
 
 
 def refs_condition(problems: tuple[Problem, ...]) -> Condition:
@@ -112,36 +117,37 @@ def _rules(entry: Entry) -> RuleCounts:
     return RuleCounts(total, len(dropped), 0)
 
 
-def _clash(clashes: tuple[Clash, ...]) -> str:
-    first = clashes[0]
+def _clash(lost: Sequence[Lost]) -> str:
+    place, first = lost[0]
     where = dotted(("spec", "rules", first.rule, "matches", first.match))
     # Another tenant's names are not this tenant's to read.
     known = first.winner[0] == first.loser[0]
     winner = f"Route {'/'.join(first.winner)}" if known else "an older Route of another namespace"
-    more = f" (and {len(clashes) - 1} more)" if len(clashes) > 1 else ""
-    return f"{where} is never reached{more}: {winner} has an equal match on the same hostname; make one more specific"
+    more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+    at = f"host {place.host}, port {place.table.port}"
+    return f"{where} is never reached on {at}{more}: {winner} has an equal match there; make one more specific"
 
 
-def gateway_facts(entry: Entry, gateway: ResolvedGateway | None, attached: dict[str, int]) -> GatewayFacts:
-    """What is known of a gateway."""
+def gateway_facts(
+    entry: Entry, gateway: ResolvedGateway | None, attached: int, by_listener: Mapping[str, int]
+) -> GatewayFacts:
+    """What is known of a gateway with so many Routes attached, in all and by listener."""
     if gateway is None:
         unreadable = Condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID, summary(entry.latest.problems))
         return GatewayFacts(entry.latest.generation, (unreadable,), ())
-    listeners = tuple(ListenerFacts(one.name, attached.get(one.name, 0), one.conditions) for one in gateway.listeners)
-    return GatewayFacts(entry.latest.generation, tuple(_gateway_conditions(entry, gateway)), listeners)
+    listeners = tuple(
+        ListenerFacts(one.name, by_listener.get(one.name, 0), one.conditions) for one in gateway.listeners
+    )
+    return GatewayFacts(entry.latest.generation, tuple(_gateway_conditions(entry, gateway)), listeners, attached)
 
 
 def _gateway_conditions(entry: Entry, gateway: ResolvedGateway) -> Iterable[Condition]:
-    refused = _named(gateway, Type.ACCEPTED)
-    unresolved = _named(gateway, Type.RESOLVED_REFS)
-    if refused:
-        message = f"listeners not accepted: {refused}"
-        yield Condition(Type.ACCEPTED, Status.TRUE, Reason.LISTENERS_NOT_VALID, message)
+    if refused := _of_listeners(gateway, Type.ACCEPTED):
+        yield Condition(Type.ACCEPTED, Status.TRUE, Reason.LISTENERS_NOT_VALID, summary(refused))
     else:
         yield Condition(Type.ACCEPTED, Status.TRUE, Reason.ACCEPTED)
-    if unresolved:
-        message = f"listeners with unresolved references: {unresolved}"
-        yield Condition(Type.RESOLVED_REFS, Status.FALSE, Reason.LISTENERS_NOT_RESOLVED, message)
+    if unresolved := _of_listeners(gateway, Type.RESOLVED_REFS):
+        yield Condition(Type.RESOLVED_REFS, Status.FALSE, Reason.LISTENERS_NOT_RESOLVED, summary(unresolved))
     else:
         yield Condition(Type.RESOLVED_REFS, Status.TRUE, Reason.RESOLVED_REFS)
     if entry.latest.problems:
@@ -149,11 +155,13 @@ def _gateway_conditions(entry: Entry, gateway: ResolvedGateway) -> Iterable[Cond
         yield Condition(Type.PARTIALLY_INVALID, Status.TRUE, Reason.UNSUPPORTED_VALUE, message)
 
 
-def _named(gateway: ResolvedGateway, kind: Type) -> str:
-    return ", ".join(
-        one.name
-        for one in gateway.listeners
-        if any(c.type is kind and c.status is Status.FALSE for c in one.conditions)
+def _of_listeners(gateway: ResolvedGateway, kind: Type) -> tuple[Problem, ...]:
+    """What is false of the listeners in conditions of one type."""
+    return tuple(
+        Problem(("spec", "listeners", index), one.reason, one.message)
+        for index, listener in enumerate(gateway.listeners)
+        for one in listener.conditions
+        if one.type is kind and one.status is Status.FALSE
     )
 
 

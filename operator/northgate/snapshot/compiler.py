@@ -149,6 +149,9 @@ class Compiler:
         self._clashes_at: Index[Name, Place] = engine.index(self.host_tables, _losers)
         self._connection_clashes_at: Index[Name, Place] = engine.index(self.connection_tables, _losers)
         self._attached_to: Index[tuple[Name, str], Name] = engine.index(self.parents, _listeners)
+        self._routes_on_gateway: Index[Name, Name] = engine.index(
+            self.parents, lambda _, parents: {parent.gateway for parent in parents if parent.attachments}
+        )
         self.route_facts: Derived[Name, RouteFacts] = engine.map("route facts", self.world.routes, self._route_facts)
         self.gateway_facts: Derived[Name, GatewayFacts] = engine.map(
             "gateway facts", self.world.gateways, self._gateway_facts
@@ -165,8 +168,8 @@ class Compiler:
         return self._routes_by_gateway.bucket(gateway)
 
     def _route_facts(self, name: Name) -> RouteFacts:
-        clashes = [
-            clash
+        lost = [
+            (place, clash)
             for places, tables in (
                 (self._clashes_at, self.host_tables),
                 (self._connection_clashes_at, self.connection_tables),
@@ -176,13 +179,14 @@ class Compiler:
             if clash.loser == name
         ]
         entry = self.world.routes[name]
-        return route_facts(entry, self.parents.get(name), self.backends.get(name), tuple(clashes))
+        return route_facts(entry, self.parents.get(name), self.backends.get(name), tuple(lost))
 
     def _gateway_facts(self, name: Name) -> GatewayFacts:
         gateway = self.gateways.get(name)
         listeners = gateway.listeners if gateway is not None else ()
-        attached = {one.name: len(self._attached_to.bucket((name, one.name))) for one in listeners}
-        return gateway_facts(self.world.gateways[name], gateway, attached)
+        by_listener = {one.name: len(self._attached_to.bucket((name, one.name))) for one in listeners}
+        attached = len(self._routes_on_gateway.bucket(name))
+        return gateway_facts(self.world.gateways[name], gateway, attached, by_listener)
 
     def _upstream_facts(self, name: Name) -> UpstreamFacts:
         endpoints = self.upstreams.endpoints.get(name) or ()
