@@ -42,6 +42,9 @@ JUNK = (None, "", "a", 0, -1, 1, 99, 10**9, 1.5, True, [], {}, ["a"], ["a", "a"]
 
 _TRIES = 60
 
+_SINGLED_OUT = (204, 304)
+"""Numbers that rules name."""
+
 
 def valid(schema: Schema, choose: Choose) -> Any:
     """A value the schema accepts."""
@@ -59,7 +62,8 @@ def _value(schema: Schema, choose: Choose) -> Any:
         case "string":
             return choose([word for word in WORDS if _fits(word, schema)])
         case "integer" | "number":
-            return choose((schema["minimum"], schema["minimum"] + 1, schema["maximum"]))
+            inside = (number for number in _SINGLED_OUT if schema["minimum"] < number < schema["maximum"])
+            return choose((schema["minimum"], schema["minimum"] + 1, schema["maximum"], *inside))
         case "boolean":
             return choose((True, False))
         case "array":
