@@ -1,6 +1,7 @@
 """What does `make bench` do? Measures the points of its plan and writes them to `bench/results/`, as JSON and Markdown.
 
 `PROFILE=full` measures all sizes with more samples; `TEST=translate,start N=1000 SAMPLES=50` chooses points.
+`PAGE=docs/performance.md` also writes the page of the documentation.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.machine import commit, machine, versions
+from bench.machine import CpuTime, commit, foreign_load, machine, versions
 from bench.plan import Plan, plan_of, points
 from bench.points import SCHEMA_VERSION
-from bench.report import markdown
+from bench.report import markdown, page
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -32,10 +33,12 @@ def run(plan: Plan) -> dict[str, Any]:
         "plan": {"profile": plan.profile, "tests": plan.tests, "sizes": plan.sizes, "samples": plan.samples},
         "points": [],
     }
+    since = CpuTime.now()
     for name, measured in points(plan):
         begin = time.perf_counter()
         found["points"].append(measured().document())
         print(f"{name}: {time.perf_counter() - begin:.1f} s", file=sys.stderr, flush=True)
+    found["machine"]["foreign_load_percent"] = foreign_load(since)
     return found
 
 
@@ -58,6 +61,8 @@ def main() -> None:
     found = run(plan)
     for path in write(found, Path(os.environ.get("RESULTS") or RESULTS)):
         print(path)
+    if os.environ.get("PAGE"):
+        Path(os.environ["PAGE"]).write_text(page(found))
     print(markdown(found))
 
 

