@@ -99,6 +99,13 @@ def test_a_flaw_in_one_document_leaves_the_others():
     assert not content.broken
 
 
+@pytest.mark.parametrize("name", ["a" * 253, f"{'a' * 64}.b", "a.b-c.0"])
+def test_names_are_bounded_as_kubernetes_bounds_them(name):
+    content = read(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n")
+    assert content.problems == ()
+    assert [one.key.name for one in content.documents] == [name]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column", "says"),
     [
