@@ -106,7 +106,11 @@ class Standalone:
         site = StatusSite(self.report, self.read.is_set)
         host, _, port = self.settings.status.rpartition(":")
         stack.push_async_callback(site.stop)
-        self.status_address = f"{host}:{await site.start(host, int(port))}"
+        try:
+            self.status_address = f"{host}:{await site.start(host, int(port))}"
+        except OSError as error:
+            why = f"{error.strerror}; choose another address by --status-listen"
+            raise OSError(f"the status cannot be served on {self.settings.status}: {why}") from error
         log.info("status on http://%s/status", self.status_address)
 
     async def _follow(self, runtime: Path) -> None:
@@ -158,7 +162,7 @@ class Standalone:
                 log.error("%s:%d:%d: %s: %s%s", document.file, line, column, document.key, problem, kept)
 
     def report(self) -> Report:
-        """Everything `northgate status` shows."""
+        """Everything `northgate status` shows; `complete` once the whole folder was read."""
         files: list[Report] = [
             {
                 "file": one.file,
@@ -169,7 +173,7 @@ class Standalone:
             }
             for one in self._problems
         ]
-        return {**self._whereabouts(), **report(self.plane, files)}
+        return {**self._whereabouts(), "complete": self.read.is_set(), **report(self.plane, files)}
 
     def _whereabouts(self) -> Report:
         return {

@@ -102,3 +102,17 @@ async def test_an_answer_that_is_no_status(free_port):
     assert code == 3
     assert f"127.0.0.1:{port}" in err
     assert os.linesep in err
+
+
+async def test_wait_also_waits_for_the_server_and_for_what_it_has_yet_to_read(envoy_binary, free_port):
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    waiting = asyncio.create_task(run("status", "--server", address, "--wait", "60"))
+    async with Server("--status-listen", address) as server:
+        server.write("gateway.yaml", gateway())
+        server.write("a.yaml", route("a", "one"))
+        free_port.release(port)
+        await server.start()
+        code, out, err = await waiting
+    assert (code, err) == (0, "")
+    assert [row[:3] for row in rows(out)][1:3] == [["EdgeGateway", "edge", "edge"], ["Route", "shop", "a"]]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from http.client import HTTPException
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,8 @@ import typer
 TYPES = ("lds", "rds", "cds", "eds", "sds")
 DEFAULT_STATUS = "127.0.0.1:18001"
 UNREACHABLE = 3
+_NO_STATUS = (OSError, ValueError, HTTPException)
+"""What asking for the status ends with where nobody, or somebody else, answers."""
 
 
 class Format(StrEnum):
@@ -40,11 +43,7 @@ def status(
     wait: Annotated[float, typer.Option(help="Wait up to so many seconds until everything is ready.")] = 0.0,
 ) -> None:
     """Show every object's conditions and what each proxy confirmed. Exit 1 when something is not ready."""
-    found = _fetch(server)
-    deadline = time.monotonic() + wait
-    while wait and not is_ready(found) and time.monotonic() < deadline:
-        time.sleep(0.2)
-        found = _fetch(server)
+    found = _awaited(server, time.monotonic() + wait)
     typer.echo(_printed(found, output), nl=False)
     while watch:
         time.sleep(0.5)
@@ -56,12 +55,27 @@ def status(
         raise typer.Exit(1)
 
 
+def _awaited(server: str, deadline: float) -> dict[str, Any]:
+    """The report once everything is ready, or as it is at the deadline; a server that starts meanwhile is heard."""
+    while time.monotonic() < deadline:
+        with suppress(*_NO_STATUS):
+            found = _ask(server)
+            if is_ready(found):
+                return found
+        time.sleep(0.2)
+    return _fetch(server)
+
+
+def _ask(server: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://{server}/status", timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
 def _fetch(server: str) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://{server}/status", timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except (urllib.error.URLError, OSError, ValueError) as error:
+        return _ask(server)
+    except _NO_STATUS as error:
         reason = getattr(error, "reason", error)
         typer.echo(
             f"no control plane answers at {server} ({reason}); start `northgate serve`, or set --server", err=True
@@ -83,8 +97,9 @@ def _printed(found: Mapping[str, Any], output: Format) -> str:
 
 
 def is_ready(found: Mapping[str, Any]) -> bool:
-    """True when nothing is wrong and everything is confirmed."""
-    return not found["problems"] and all(_condition(one, "Ready") == "True" for one in found["objects"])
+    """True when everything was read, nothing is wrong and everything is confirmed."""
+    settled = found["complete"] and not found["problems"]
+    return settled and all(_condition(one, "Ready") == "True" for one in found["objects"])
 
 
 def as_tables(found: Mapping[str, Any]) -> str:
