@@ -10,73 +10,84 @@ from dataclasses import dataclass
 from typing import Any
 
 from northgate.files.admin import Admin, AdminError
+from northgate.translate.statistics import STATS_LISTENER
 
 _CONNECT_SECONDS = 1.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
-# Only what is judged below: a listener with its certificates and filters is long.
-_DUMP = "/config_dump?resource=dynamic_listeners&mask=name,active_state.listener"
+_LISTENERS = "/config_dump?resource=dynamic_listeners&mask=name,active_state.version_info"
+_SECRETS = "/config_dump?resource=dynamic_warming_secrets&mask=name"
+_UPDATES = "^listener_manager.lds.update_(rejected|success)$"
 
 Address = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """The listeners the control plane gave: where the active ones are, and which never became active, sorted."""
-
-    active: tuple[Address, ...]
-    pending: tuple[str, ...]
-
-
-def listeners(dump: Mapping[str, Any]) -> Listeners:
-    """Read them from the answer to `_DUMP`."""
-    found = list(dump.get("configs", ()))
-    active = [_address(one["active_state"]) for one in found if _is_active(one)]
-    return Listeners(tuple(sorted(active)), tuple(sorted(one.get("name", "") for one in found if not _is_active(one))))
-
-
-def _is_active(listener: Mapping[str, Any]) -> bool:
-    return "listener" in listener.get("active_state", {})
-
-
-def _address(state: Mapping[str, Any]) -> Address:
-    socket = state["listener"]["address"]["socket_address"]
-    return _EVERYWHERE.get(socket["address"], socket["address"]), int(socket["port_value"])
 
 
 @dataclass(slots=True)
 class Readiness:
     """The readiness of one Envoy process.
 
-    A new Envoy is ready once it is LIVE and every listener it was given is active and accepts connections. One that was
-    ready stays so whatever it is given and refuses afterwards: what it serves is what counts then.
+    A new Envoy is ready once it is LIVE, holds all that it was given, and accepts connections wherever it listens. One
+    that was ready stays so whatever it is given and refuses afterwards: what it serves is what counts then.
     """
 
     admin: Admin
     was_ready: bool = False
+    _rejected: int = 0
+    _successes: int = 0
 
     async def fault(self) -> str:
         """Why the proxy is not ready, empty when it is."""
         try:
-            if not await self.admin.ready():
-                return "Envoy is not LIVE: it starts, waits for its configuration, or leaves"
-            given = listeners(json.loads(await self.admin.get(_DUMP)))
+            fault = await self._fault()
         except AdminError as error:
             return str(error)
-        if given.pending and not self.was_ready:
-            return f"listeners not active yet: {', '.join(given.pending)}"
-        if not given.active:
+        self.was_ready = self.was_ready or not fault
+        return fault
+
+    async def _fault(self) -> str:
+        if not await self.admin.ready():
+            return "Envoy is not LIVE: it starts, waits for its configuration, or leaves"
+        if not self.was_ready and (missing := await self._missing()):
+            return missing
+        active = addresses(json.loads(await self.admin.get("/listeners?format=json")))
+        if not active:
             return "no listener is active"
-        closed = await _closed(given.active)
-        if closed:
-            return f"ports that accept no connection: {', '.join(map(str, closed))}"
-        self.was_ready = True
-        return ""
+        closed = await _closed(active)
+        return f"ports that accept no connection: {', '.join(map(str, closed))}" if closed else ""
+
+    async def _missing(self) -> str:
+        """What a new Envoy was given and does not hold."""
+        waiting = [one["name"] for one in await self._dump(_LISTENERS) if not one.get("active_state")]
+        secrets = [one["name"] for one in await self._dump(_SECRETS)]
+        if waiting or secrets:
+            return f"not complete yet: {', '.join(sorted((*waiting, *secrets)))}"
+        counts = await self.admin.stats(_UPDATES)
+        rejected, successes = (counts.get(f"listener_manager.lds.update_{kind}", 0) for kind in ("rejected", "success"))
+        return "listeners were refused" if self._is_refusing(rejected, successes) else ""
+
+    def _is_refusing(self, rejected: int, successes: int) -> bool:
+        """Whether Envoy refused listeners, a port in use for one, and took no others since then.
+
+        It keeps no account of a listener it could not bind but this.
+        """
+        if rejected > self._rejected:
+            self._rejected, self._successes = rejected, successes
+        return rejected > 0 and successes == self._successes
+
+    async def _dump(self, target: str) -> list[Mapping[str, Any]]:
+        return list(json.loads(await self.admin.get(target)).get("configs", ()))
 
 
-async def _closed(addresses: Iterable[Address]) -> tuple[int, ...]:
-    wanted = tuple(addresses)
-    accepts = await asyncio.gather(*(_accepts(*one) for one in wanted))
-    return tuple(port for (_, port), accepted in zip(wanted, accepts, strict=True) if not accepted)
+def addresses(listed: Mapping[str, Any]) -> tuple[Address, ...]:
+    """Where the listeners that clients use can be reached from here, sorted: read from `/listeners?format=json`."""
+    clients = (one for one in listed.get("listener_statuses", ()) if one["name"] != STATS_LISTENER)
+    sockets = [one["local_address"]["socket_address"] for one in clients]
+    return tuple(sorted((_EVERYWHERE.get(one["address"], one["address"]), int(one["port_value"])) for one in sockets))
+
+
+async def _closed(wanted: Iterable[Address]) -> tuple[int, ...]:
+    tried = tuple(wanted)
+    accepts = await asyncio.gather(*(_accepts(*one) for one in tried))
+    return tuple(port for (_, port), accepted in zip(tried, accepts, strict=True) if not accepted)
 
 
 async def _accepts(host: str, port: int) -> bool:
