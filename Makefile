@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ONCE   ?=
 
-.PHONY: help setup demo test check bench lock generate clean
+.PHONY: help setup demo test check coverage generate bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,13 @@ check: $(READY)  ## format, lint, types, import contracts, generated files
 
 generate: $(READY)  ## write CRDs, reference pages and the README's feature table anew
 	$(BIN)/python tools/generate.py
+
+CORE := engine api features world resolve translate snapshot deliver
+PURE := tests/test_engine.py tests/core tests/api tests/deliver tests/features tests/resolve tests/translate tests/golden tests/bad_input/test_corpus.py
+
+coverage: $(READY)  ## the pure core is covered by tests that start nothing; fails below 95 %
+	$(BIN)/python -m pytest -q -n auto -m "not envoy" $(PURE) $(CORE:%=--cov=northgate.%) --cov-branch \
+		--cov-report=term:skip-covered --cov-fail-under=95
 
 bench: $(READY)  ## measure; writes bench/results/
 	$(BIN)/python -m bench
