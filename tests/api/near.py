@@ -84,10 +84,11 @@ def _block(schema: Schema, choose: Choose) -> dict[str, Any]:
         keys = [choose(("a", "web", "a.example/b", "x" * 400)) for _ in range(choose((1, 1, 2)))]
         return {key: valid(schema["additionalProperties"], choose) for key in keys}
     required = schema.get("required", [])
-    optional = [name for name in schema["properties"] if name not in required]
+    known = schema.get("properties", {})
+    optional = [name for name in known if name not in required]
     extra = {choose(optional) for _ in range(choose((0, 1, 1, 2, 3, 6)))} if optional else set()
-    names = [name for name in schema["properties"] if name in extra or name in required]
-    return {name: valid(schema["properties"][name], choose) for name in names}
+    names = [name for name in known if name in extra or name in required]
+    return {name: valid(known[name], choose) for name in names}
 
 
 def spoiled(value: Any, choose: Choose) -> Any:

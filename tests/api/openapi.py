@@ -43,8 +43,8 @@ def _verdict(rule: str, text: str) -> bool:
 
 def pruned(schema: Schema, value: Any) -> Any:
     """The value without nulls in fields: the API server drops them before it validates."""
-    if isinstance(value, dict) and "properties" in schema:
-        known = schema["properties"]
+    if isinstance(value, dict) and "additionalProperties" not in schema:
+        known = schema.get("properties", {})
         return {k: pruned(known.get(k, {}), v) for k, v in value.items() if v is not None or k not in known}
     if isinstance(value, list):
         return [pruned(schema.get("items", {}), entry) for entry in value]
@@ -93,9 +93,10 @@ def _children(schema: Schema, value: Any, path: str) -> Iterator[str]:
             yield from complaints(schema["additionalProperties"], entry, f"{path}.{name}")
     elif schema["type"] == "object":
         yield from (f"{path}.{name}: missing" for name in schema.get("required", ()) if name not in value)
+        known = schema.get("properties", {})
         for name, entry in value.items():
-            if name in schema["properties"]:
-                yield from complaints(schema["properties"][name], entry, f"{path}.{name}")
+            if name in known:
+                yield from complaints(known[name], entry, f"{path}.{name}")
             else:
                 yield f"{path}.{name}: unknown"
 

@@ -163,7 +163,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 def _root(kind: Kind) -> Schema:
     # Until the controller has seen an object, its status is older than any generation: tools wait instead of cheering.
-    status = deepcopy(structural(kind.status)) | {"default": {"observedGeneration": -1}}
+    status = _kept(structural(kind.status)) | {"default": {"observedGeneration": -1}}
     return {
         "description": kind.description,
         "type": "object",
@@ -172,9 +172,18 @@ def _root(kind: Kind) -> Schema:
             "apiVersion": {"description": f"`{API_VERSION}`.", "type": "string"},
             "kind": {"description": f"`{kind.name}`.", "type": "string"},
             "metadata": {"type": "object"},
-            "spec": deepcopy(structural(kind.spec)),
+            "spec": _kept(structural(kind.spec)),
             "status": status,
         },
+    }
+
+
+def _kept(schema: Schema) -> Schema:
+    """A copy as an API server keeps it: without empty `properties`, or GitOps tools would see a difference for ever."""
+    return {
+        key: _kept(inner) if isinstance(inner, dict) else deepcopy(inner)
+        for key, inner in schema.items()
+        if (key, inner) != ("properties", {})
     }
 
 
