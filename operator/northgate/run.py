@@ -107,10 +107,11 @@ class Standalone:
         host, _, port = self.settings.status.rpartition(":")
         stack.push_async_callback(site.stop)
         try:
-            self.status_address = f"{host}:{await site.start(host, int(port))}"
+            bound = await site.start(host.strip("[]"), int(port))
         except OSError as error:
             why = f"{error.strerror}; choose another address by --status-listen"
             raise OSError(f"the status cannot be served on {self.settings.status}: {why}") from error
+        self.status_address = f"{host}:{bound}"
         log.info("status on http://%s/status", self.status_address)
 
     async def _follow(self, runtime: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from tests.standalone.server import COMMAND, Server, gateway, route, run
 
+from northgate.run import Settings, Standalone
+
 pytestmark = pytest.mark.envoy
 
 
@@ -86,6 +88,19 @@ async def test_nobody_answers(free_port):
     assert "start `northgate serve`, or set --server" in err
     assert (await run("status", "--server", "nonsense"))[0] == 3
     assert (await run("status", "-o", "xml"))[0] == 2
+
+
+async def test_the_status_of_a_server_on_an_ipv6_address(tmp_path):
+    (tmp_path / "nothing.yaml").write_text("# nothing is served\n")
+    standalone = Standalone(Settings(tmp_path, xds="127.0.0.1:0", status="[::1]:0"))
+    running = asyncio.create_task(standalone.run())
+    try:
+        await asyncio.wait_for(standalone.read.wait(), 20)
+        assert standalone.status_address.startswith("[::1]:")
+        assert await run("status", "--server", standalone.status_address) == (0, "", "")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_an_answer_that_is_no_status(free_port):
