@@ -38,6 +38,16 @@ def problems(document: Any) -> list[str]:
             id="metadata",
         ),
         pytest.param(
+            {"static": [{"address": "::ffff:192.0.2.7", "port": 80}]},
+            [
+                (
+                    "spec.static[0].address: ::ffff:192.0.2.7 is an IPv4 address in IPv6's spelling, "
+                    "to which proxies do not connect; write 192.0.2.7"
+                )
+            ],
+            id="IPv4 as IPv6",
+        ),
+        pytest.param(
             {"static": [*STATIC["static"], {"address": "10.0.0.1", "port": 81}, *STATIC["static"]]},
             ["spec.static[2]: repeats static[0]; remove one of them"],
             id="repeated address",

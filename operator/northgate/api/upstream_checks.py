@@ -55,13 +55,16 @@ def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 def _address(address: str, path: Path) -> Iterator[Problem]:
     try:
-        ip_address(address)
+        plain = _unwrapped(ip_address(address))
     except ValueError:
         yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{address!r} is not an IP address; for a name use dns")
         return
     if not usable_address(address):
         what = "is a link-local, multicast, unspecified or metadata address; use the address of an endpoint"
         yield Problem(path, Reason.UNSUPPORTED_VALUE, f"{address} {what}")
+    elif plain.version == 4 and ":" in address:  # noqa: PLR2004 - the version of IP
+        why = f"{address} is an IPv4 address in IPv6's spelling, to which proxies do not connect; write {plain}"
+        yield Problem(path, Reason.UNSUPPORTED_VALUE, why)
 
 
 def _repeated(field: str, entries: Iterable[Hashable]) -> Iterator[Problem]:
