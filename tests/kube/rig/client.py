@@ -183,8 +183,10 @@ class Kube:
 
 
 async def establish(client: Kube, *definitions: Mapping[str, Any]) -> None:
-    """Apply CRDs and wait until objects of their kinds can be written."""
-    await client.apply(*definitions)
+    """Apply the CRDs that are not there and wait until objects of their kinds can be written."""
+    for definition in definitions:
+        if await client.find(definition) is None:
+            await client.apply(definition)
     for definition in definitions:
         await client.until(definition, lambda found: condition(found, "Established") == "True", "Established")
 

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
-import yaml
 from tests.charts.binaries import HELM_3, HELM_4, Tool, command
 from tests.kube.rig.api_server import KubeApi
 from tests.kube.rig.client import Document, Kube, establish
 from tests.kube.rig.controllers import Controllers
+from tests.kube.rig.definitions import definitions
 from tests.kube.rig.fault_proxy import FaultProxy
 from tests.kube.rig.programs import SERVERS, UnavailableError, programs
-
-CRDS = Path(__file__).parents[3] / "crds"
 
 T = TypeVar("T")
 
@@ -76,9 +74,8 @@ async def kube(kube_api: KubeApi) -> AsyncIterator[Kube]:
 @pytest.fixture
 async def crds(kube: Kube) -> tuple[Document, ...]:
     """The committed CRDs, established in `kube_api`."""
-    definitions = tuple(yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml")))
-    await establish(kube, *definitions)
-    return definitions
+    await establish(kube, *definitions())
+    return definitions()
 
 
 @pytest.fixture
