@@ -27,11 +27,15 @@ _HELLO_SECONDS = 5
 _HANDSHAKE_SECONDS = 10
 _HTTP = "envoy.filters.network.http_connection_manager"
 _TCP = "envoy.filters.network.tcp_proxy"
+_EVERYWHERE = "::"
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where listeners' ports are bound: an address, and other port numbers where the gateway's cannot be used."""
+    """Where listeners' ports are bound: an address, and other port numbers where the gateway's cannot be used.
+
+    `::` takes IPv4 connections too, whose clients keep their IPv4 addresses.
+    """
 
     address: str = "0.0.0.0"  # noqa: S104 - an edge listens for everybody unless told otherwise
     ports: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -63,6 +67,7 @@ def envoy_listener(
     listener = listener_pb2.Listener(name=names.listener(gateway.name, port), filter_chains=chains)
     listener.address.socket_address.address = binding.address
     listener.address.socket_address.port_value = binding.port(port)
+    listener.address.socket_address.ipv4_compat = binding.address == _EVERYWHERE
     listener.per_connection_buffer_limit_bytes.value = _BUFFER
     listener.enable_reuse_port.value = True
     if any(one.tls is not None for one in gateway.serving(port)):
