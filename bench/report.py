@@ -13,7 +13,7 @@ Column = tuple[str, str]
 
 _TABLES: Mapping[str, tuple[str, tuple[Column, ...]]] = {
     "translate": (
-        "Compile, in process: seconds for all Routes, milliseconds for one change",
+        "Compile, in process: CPU seconds for all Routes, CPU milliseconds for one change",
         (
             ("parse s", "parse_s"),
             ("compile s", "compile_s"),

@@ -37,8 +37,8 @@ def test_targets_are_judged_and_misses_shown() -> None:
         plan = {"profile": "default", "samples": 1}
         return {"commit": "c", "at": "t", "machine": machine, "plan": plan, "versions": {}, "points": [point]}
 
-    assert "| compile all Routes, W1, 10,000 Routes | 1.5 s | 1.4 s | met |" in markdown(document(1.4))
-    assert "| compile all Routes, W1, 10,000 Routes | 1.5 s | 1.6 s | **missed** |" in markdown(document(1.6))
+    assert "| compile all Routes, W1, 10,000 Routes | 1.5 CPU s | 1.4 CPU s | met |" in markdown(document(1.4))
+    assert "| compile all Routes, W1, 10,000 Routes | 1.5 CPU s | 1.6 CPU s | **missed** |" in markdown(document(1.6))
 
 
 def test_every_target_is_measured_by_the_full_profile() -> None:
