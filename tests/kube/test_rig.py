@@ -287,5 +287,21 @@ def test_two_helms_are_there(helm: Tool, helm3: Tool) -> None:
     assert helm3.run("version", "--template", "{{.Version}}").startswith("v3.")
 
 
+async def test_helm_installs_and_leaves_nothing(
+    kube_api: KubeApi, kube: Kube, namespace: str, any_helm: Tool, tmp_path: Path
+) -> None:
+    chart = {"apiVersion": "v2", "name": "one", "version": "0.1.0"}
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text(json.dumps(chart))
+    (tmp_path / "templates" / "one.yaml").write_text(json.dumps(config_map("{{ .Release.Namespace }}", a="1")))
+    helm = any_helm.at(kube_api.kubeconfig).by_default("-n", namespace)
+
+    await helm("install", "release", tmp_path)
+    assert (await kube.get(config_map(namespace)))["data"] == {"a": "1"}
+    await helm("uninstall", "release")
+
+    assert await kube.find(config_map(namespace)) is None
+
+
 async def test_it_is_the_pinned_version(kube: Kube) -> None:
     assert (await kube.call("GET", "/version"))["gitVersion"].startswith("v1.")

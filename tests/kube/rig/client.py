@@ -32,7 +32,7 @@ class ApiError(Exception):
     @property
     def causes(self) -> tuple[tuple[str, str], ...]:
         """Field path and message of each complaint."""
-        causes = self.document.get("details", {}).get("causes", ())
+        causes = (self.document.get("details") or {}).get("causes") or ()
         return tuple((cause.get("field", ""), cause.get("message", "")) for cause in causes)
 
 
