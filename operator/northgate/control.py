@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from typing import Any
 
+import grpc
+
+from northgate.deliver.events import Event
 from northgate.deliver.ledger import ProxyReport, State
 from northgate.deliver.statuses import Document, Statuses
 from northgate.deliver.verdict import Fleet, Proxy
@@ -19,7 +22,7 @@ from northgate.translate import names
 from northgate.translate.listeners import Binding
 from northgate.world.key import ObjectKey
 from northgate.world.store import Name
-from northgate.xds.server import XdsServer
+from northgate.xds.server import Options, XdsServer
 
 _LOOK_AGAIN = 0.05
 """Seconds between two looks at the ledger while waiting: the end of a round of pushes rings no bell."""
@@ -30,9 +33,12 @@ log = logging.getLogger(__name__)
 class ControlPlane:
     """Owns the core and the xDS server. Every method is called from the loop that runs it."""
 
-    def __init__(self, binding: Binding | None = None) -> None:
+    def __init__(self, binding: Binding | None = None, options: Options | None = None) -> None:
+        """`options` are the xDS server's."""
         self.edge = Edge(binding)
-        self.server = XdsServer(observe=lambda _stream, _event: self._heard.set())
+        self.server = XdsServer(options=options, observe=self._observe)
+        self.observers: list[Callable[[Event], None]] = []
+        """Called with every event of every stream, for metrics; must not raise."""
         self.server.set_serving(False)
         self._heard = asyncio.Event()
         self.revisions: dict[Name, int] = {}
@@ -40,10 +46,10 @@ class ControlPlane:
         self._reported: set[tuple[str, Any]] = set()
         self._complete = False
 
-    async def start(self, address: str) -> str:
-        """Serve xDS on `host:port` or `unix:path`; returns the address that is listened on."""
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
+        """Serve xDS on `host:port` or `unix:path`, with TLS when given; returns the address that is listened on."""
         look_seldom()
-        return await self.server.start(address)
+        return await self.server.start(address, credentials)
 
     async def stop(self, grace: float = 1.0) -> None:
         """End all streams and stop serving."""
@@ -90,6 +96,11 @@ class ControlPlane:
             self._heard.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._heard.wait(), _LOOK_AGAIN)
+
+    def _observe(self, _stream: int, event: Event) -> None:
+        self._heard.set()
+        for observer in self.observers:
+            observer(event)
 
     def _in_sync(self, gateway: Name, report: ProxyReport) -> bool:
         return report.connected and report.synced_revision >= self.revisions.get(gateway, 1)

@@ -24,6 +24,7 @@ from northgate.files.site import StatusSite, write_report
 from northgate.files.supervisor import Crashed, Drain, EnvoyEvent, EnvoyOptions, EnvoyProcess, Started, Stopped
 from northgate.files.watch import SETTLE, FolderChange, watch
 from northgate.ops.findings import left_out
+from northgate.ops.metrics import PlaneMetrics
 from northgate.ops.proxies import bootstrap_options, xds_address
 from northgate.ops.report import Report, report, summary
 from northgate.translate.bootstrap import bootstrap_json
@@ -103,7 +104,7 @@ class Standalone:
             raise OSError(f"xDS cannot be served on {self.settings.xds}: {why}") from error
 
     async def _start_site(self, stack: AsyncExitStack) -> None:
-        site = StatusSite(self.report, self.read.is_set)
+        site = StatusSite(self.report, self.read.is_set, PlaneMetrics(self.plane).text)
         host, _, port = self.settings.status.rpartition(":")
         stack.push_async_callback(site.stop)
         try:

@@ -12,18 +12,20 @@ from typing import Any
 from aiohttp import web
 
 Report = Mapping[str, Any]
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class StatusSite:
     """A small read-only HTTP site.
 
     `GET /status` is the report as JSON; `/healthz` answers when the loop turns; `/readyz` 200 once configuration is
-    served and 503 before.
+    served and 503 before; `/metrics` is for Prometheus.
     """
 
-    def __init__(self, report: Callable[[], Report], ready: Callable[[], bool]) -> None:
+    def __init__(self, report: Callable[[], Report], ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
         self._report = report
         self._ready = ready
+        self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -34,6 +36,7 @@ class StatusSite:
                 web.get("/status", self._get_status),
                 web.get("/healthz", self._get_health),
                 web.get("/readyz", self._get_ready),
+                web.get("/metrics", self._get_metrics),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -53,6 +56,9 @@ class StatusSite:
 
     async def _get_health(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
+
+    async def _get_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics(), headers={"content-type": _METRICS})
 
     async def _get_ready(self, _request: web.Request) -> web.Response:
         ready = self._ready()
