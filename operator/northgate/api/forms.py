@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import quote
 
-from northgate.api import base
+from northgate.api import base, proxy
 from northgate.features import compression, cors, maintenance
 
 Repair = Callable[[str], str]
@@ -87,6 +87,8 @@ FORMS: dict[str, Form] = {
         'a share from "0" to "100", with at most four decimals', (*_SPLIT, lambda text: text.strip().rstrip("% "))
     ),
     _of(base.Size): Form('a number of bytes such as "512", "32Ki" or "1Mi"', (*_SPLIT, _binary_unit)),
+    _of(proxy.Cpu): Form('a number of processors such as "2", "0.5" or "250m"', _SPLIT),
+    _of(proxy.Image): Form("the reference of a container image", _SPLIT),
     _of(base.HeaderName): Form(
         'the name of a header: letters, digits, "-" and "_", beginning with a letter or digit',
         (lambda text: text.strip().rstrip(":"),),
