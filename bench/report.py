@@ -74,7 +74,7 @@ with these, and neither can runs in which other processes took much of the cores
 W1: every Route has a hostname of its own and all share one Service. W2: every Route also has its own Service with three
 endpoints. A Route has two rules, one of them to a Service that does not exist. The control plane runs as a process of
 its own; its source is a pipe, so no API server's or file system's time is in these numbers. Envoy has one worker and
-gets one route table for all hosts, whose update costs it about 15 us for each host, whatever changed: the row without a
+gets one route table for all hosts, whose update costs it 15 to 20 us for each host, whatever changed: the row without a
 control plane shows what is left of a change when nothing has to be computed.
 
 `PROFILE=full make bench` measures every size with 300 samples, `TEST=translate N=1000 make bench` one point;
