@@ -199,6 +199,22 @@ async def test_an_audit_finds_what_a_watch_never_said(api: StubApi, start: Start
     api.put("services", "demo", "missed")
     await found.until({"old", "missed"})
     assert found.mirror.drift == 2
+    await found.fact(lambda: len(api.watched) == 2, "a watch that misses changes is begun anew")
+
+
+async def test_an_audit_gives_a_watch_time_to_catch_up(api: StubApi, start: Start) -> None:
+    found = start(pace=replace(QUICK, settle=0.5))
+    await found.fact(lambda: api.watched, "it watches")
+    api.deaf = True
+    api.put("services", "demo", "slow")
+    found.mirror.look()
+    await found.fact(lambda: api.lists["services"] == 2, "an audit")
+    api.deaf = False
+    await api.ring()
+    await found.until({"slow"})
+    listed = found.mirror.state().listed
+    await found.fact(lambda: found.mirror.state().listed != listed, "the audit is over")
+    assert found.mirror.drift == 0
 
 
 async def test_an_audit_finds_nothing_where_the_watch_is_right(api: StubApi, start: Start) -> None:
@@ -253,13 +269,21 @@ async def test_a_kind_that_vanishes_keeps_its_objects(api: StubApi, start: Start
 
 
 @pytest.mark.parametrize(
-    "text", ["<html>sign in</html>", '{"kind": "Status"}', '{"kind": "ServiceList", "metadata": {}, "items": []}', ""]
+    "text",
+    [
+        pytest.param("<html>sign in</html>", id="a page"),
+        pytest.param("{}", id="nothing"),
+        pytest.param('{"kind": "Service", "metadata": {"resourceVersion": "1"}}', id="one object"),
+        pytest.param('{"kind": "ServiceList", "metadata": {"resourceVersion": ""}}', id="no version"),
+        pytest.param('{"kind": "ServiceList", "metadata": {"resourceVersion": "9"}, "items": [{', id="cut off"),
+        pytest.param('{"kind": "ServiceList", "metadata": {"resourceVersion": "9"}, "items": [{}]}', id="no names"),
+    ],
 )
 async def test_an_answer_that_is_no_list_never_means_empty(api: StubApi, start: Start, text: str) -> None:
     api.put("services", "demo", "a")
     found = start(pace=AUDITING)
     await found.until({"a"})
-    api.refusals["services"] = Refusal(200, text=text or "{}")
+    api.refusals["services"] = Refusal(200, text=text)
     await found.troubled(Reason.MALFORMED)
     assert set(found.world) == {"a"}
 
