@@ -6,7 +6,7 @@ import copy
 
 import aiohttp
 import pytest
-from tests.kube.rig.client import Key, Kube
+from tests.kube.rig.client import ApiError, Key, Kube
 from tests.workloads.cluster import now
 from tests.workloads.conftest import HTTP, HTTPS, INSTALLATION
 
@@ -206,3 +206,19 @@ async def test_a_server_that_does_not_answer_is_an_error(applied, free_port):
         applied.applier = Applier(session)
         with pytest.raises(ApplyError, match="did not answer"):
             await applied.apply()
+
+
+@pytest.mark.parametrize(("proxy", "taken"), [(None, True), ({"hostNetwork": True}, False)])
+async def test_pods_pass_where_only_the_restricted_may(applied, kube, proxy, taken):
+    await applied.apply(proxy)
+    enforced = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await kube.patch(Key("v1", "Namespace", applied.namespace), enforced)
+    template = (await applied.get("Deployment"))["spec"]["template"]
+    about = {**template["metadata"], "name": "one", "namespace": applied.namespace}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": template["spec"]}
+    if taken:
+        made = await kube.create(pod, dryRun="All")
+        assert made["spec"]["volumes"] == template["spec"]["volumes"], "no token is mounted"
+        return
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        await kube.create(pod, dryRun="All")

@@ -55,4 +55,4 @@ def proxy(
     except (OSError, ValueError, EnvoyMissingError) as error:
         typer.echo(f"✗ {error}", err=True)
         raise typer.Exit(1) from None
-    run_until_stopped(lambda: Pod(options, ProbeAddress(host.strip("[]"), int(port))).run())
+    run_until_stopped(Pod(options, ProbeAddress(host.strip("[]"), int(port))).run())

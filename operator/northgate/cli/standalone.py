@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
-from collections.abc import Coroutine
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from northgate.cli.running import run_until_stopped
 
 Directory = Annotated[
     Path, typer.Argument(help="The folder of YAML files that is served.", metavar="DIR", exists=True, file_okay=False)
@@ -82,7 +79,7 @@ def serve(
         drain=drain,
         polling=poll,
     )
-    _run(Standalone(settings).run())
+    run_until_stopped(Standalone(settings).run())
 
 
 def bootstrap(
@@ -131,7 +128,7 @@ def demo(
     set_up(LogFormat.TEXT, quiet=True)
     _check_envoy(envoy_path)
     try:
-        _run(run_demo(directory, typer.echo, once=once, envoy_path=envoy_path))
+        run_until_stopped(run_demo(directory, typer.echo, once=once, envoy_path=envoy_path))
     except DemoError as error:
         typer.echo(f"✗ {error}", err=True)
         raise typer.Exit(1) from None
@@ -177,27 +174,3 @@ def _ports(pairs: list[str]) -> dict[int, int]:
             raise typer.BadParameter(f"{pair!r} is not LISTENER=BOUND, such as 80=8080", param_hint="--port")
         found[int(wanted)] = int(bound)
     return found
-
-
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run until done or told to stop: SIGINT and SIGTERM cancel, a second one ends at once."""
-
-    async def with_signals() -> None:
-        task = asyncio.ensure_future(main)
-        loop = asyncio.get_running_loop()
-
-        def stop(number: signal.Signals) -> None:
-            loop.remove_signal_handler(number)
-            task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-        with suppress(asyncio.CancelledError):
-            await task
-
-    try:
-        asyncio.run(with_signals())
-    except* OSError as group:
-        for error in group.exceptions:
-            typer.echo(f"✗ {error}", err=True)
-        sys.exit(1)
