@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 
 import pytest
 from pydantic import ValidationError
@@ -17,6 +19,8 @@ from northgate.api.base import CrossRule, Model
 from northgate.api.schema import LIST_KEYS, LIST_TYPE, RULES, structural
 
 EXAMPLES = 120
+MOST_EXAMPLES = 4000
+"""How many are tried before a rule counts as one that nothing keeps, or nothing breaks."""
 
 CASES = [
     pytest.param(model, rule, id=f"{model.__name__}: {rule.message}") for model in MODELS for rule in model.cross_rules
@@ -61,6 +65,13 @@ def examples(model: type[Model]) -> list[dict]:
     return [*found, *(_repeated(value) for value in found[: EXAMPLES // 4])]
 
 
+def more_examples(model: type[Model]) -> Iterator[dict]:
+    """Those for a rule whose turn has not come among the first ones; a new field of the block changes all of them."""
+    chance = random.Random(f"more of {model.__name__}")
+    schema = free(structural(model))
+    return (valid(schema, chance.choice) for _ in range(MOST_EXAMPLES))
+
+
 def _repeated(value: dict) -> dict:
     """Random lists seldom repeat an entry."""
     return {name: [*entry, entry[0]] if isinstance(entry, list) and entry else entry for name, entry in value.items()}
@@ -70,7 +81,9 @@ def _repeated(value: dict) -> dict:
 def test_a_rule_holds_and_breaks_in_cel_exactly_where_it_does_in_python(model: type[Model], rule: CrossRule):
     lenient = without_rules(model)
     verdicts = set()
-    for value in examples(model):
+    for number, value in enumerate(chain(examples(model), more_examples(model))):
+        if verdicts == {True, False} and number >= len(examples(model)):
+            break
         if any(complaints(free(structural(model)), value)):
             continue
         block = lenient.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
