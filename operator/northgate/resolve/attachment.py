@@ -120,7 +120,7 @@ def _attach_to(
 
 
 def _no_such_gateway(world: World, gateways: Collection[Name, ResolvedGateway], route: Name, name: Name) -> str:
-    """Says which gateway may be meant: one of that name elsewhere, or a similar one; only such as may be attached to."""
+    """Says which gateway may be meant: that of another namespace, or a similar one; only such as may be attached to."""
     elsewhere = [one for one in world.gateways_called.bucket(name[1]) if _may_attach(world, gateways.get(one), route)]
     if elsewhere:
         other = elsewhere[0]

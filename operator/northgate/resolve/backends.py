@@ -19,7 +19,6 @@ from northgate.resolve.services import service_problem
 from northgate.resolve.upstreams import ResolvedUpstream
 from northgate.world.store import Name, World
 
-
 RetryBudget = tuple[str, int] | tuple[()]
 """The share of retries in percent and the retries always allowed, or empty: keys with it must be comparable."""
 
