@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from northgate import __version__
-from northgate.cli import offline, proxy, standalone, status
+from northgate.cli import cluster, offline, proxy, standalone, status
 
 app = typer.Typer(
     help="An Envoy edge for points of presence: EdgeGateway, Route and Upstream objects become live traffic.",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 offline.register(app)
 standalone.register(app)
+cluster.register(app)
 proxy.register(app)
 status.register(app)
 

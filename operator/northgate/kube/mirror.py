@@ -77,7 +77,7 @@ class Mirror:
         self.heard: float | None = None
         self.drift = 0
         self.missed = 0
-        """How many audits in a row found something that was missed."""
+        """How many audits in a row found something that was missed; those that were asked for add none."""
         self._reader = reader
         self._pace = pace
         self._changed = changed
@@ -228,7 +228,7 @@ class Mirror:
         """Compare with new lists; returns when the watch was wrong."""
         failures, asked = 0, 0.0
         while True:
-            await sleep_or(self._look, self._until_audit(failures, asked))
+            asked_for = await sleep_or(self._look, self._until_audit(failures, asked))
             try:
                 listing = await self._list()
             except UnreachableError as error:
@@ -239,7 +239,7 @@ class Mirror:
                 await asyncio.sleep(self._pace.settle)
             drift = 0 if self._single else len(self.shelf.differing(listing))
             self.drift += drift
-            self.missed = self.missed + 1 if drift else 0
+            self.missed = self.missed + (not asked_for) if drift else 0
             self.shelf.replace(listing)
             self._believe()
             if drift and self._watched:

@@ -27,6 +27,8 @@ from northgate.world.key import ObjectKey
 
 _GATHER = 5.0
 """Seconds the first change may wait for a kind that does not answer."""
+_AFTERWARDS = (1.0, 2.0, 4.0, 8.0, 0.0)
+"""Seconds from look to look for what was missed when handlers began or ended."""
 _DEAF = 2
 """Audits in a row that find handlers wrong before new ones take over."""
 _UNEVENTFUL = frozenset({"EndpointSlice", "Secret", "ConfigMap"})
@@ -68,6 +70,7 @@ class ClusterSource:
         self._inbox = Inbox()
         self._bell = asyncio.Event()
         self._begun = asyncio.Event()
+        self._turning = asyncio.Event()
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._missing: set[tuple[str, str]] = set()
         self._complete = False
@@ -101,7 +104,7 @@ class ClusterSource:
                 for place in self._scope.places(kind):
                     self._mirrors[kind.name, place] = self._mirror(Reader(session, kind, place, self._manner.pace))
             tasks = [asyncio.create_task(self._kept_up(mirror)) for mirror in self._mirrors.values()]
-            tasks.append(asyncio.create_task(self._run_handlers()))
+            tasks.extend(asyncio.create_task(work) for work in (self._run_handlers(), self._look_around()))
             try:
                 await self._until(self._settled, _GATHER)
                 yield self._give()
@@ -158,11 +161,23 @@ class ClusterSource:
             mirror.event(seen, gone=gone)
 
     def _turned(self) -> None:
-        """Handlers began or ended: what happened in between is in lists alone."""
+        """Handlers began or ended."""
         for mirror in self._mirrors.values():
-            if mirror.kind.own:
-                mirror.missed = 0
-                mirror.look()
+            mirror.missed = 0
+        self._turning.set()
+
+    async def _look_around(self) -> None:
+        """Look for what happened while no handlers were there: only lists know, and when new ones see is not told."""
+        while True:
+            await self._turning.wait()
+            self._turning.clear()
+            for seconds in _AFTERWARDS:
+                for mirror in self._mirrors.values():
+                    if mirror.kind.own:
+                        mirror.look()
+                if await sleep_or(self._turning, seconds):
+                    self._turning.set()
+                    break
 
     def _news(self, key: ObjectKey, document: Mapping[str, Any] | None) -> None:
         self._inbox.put(key, document, time.monotonic())

@@ -193,5 +193,5 @@ async def establish(client: Kube, *definitions: Mapping[str, Any]) -> None:
 
 def condition(document: Mapping[str, Any], kind: str) -> str:
     """The status of one condition: `True`, `False`, `Unknown`, or nothing."""
-    conditions = document.get("status", {}).get("conditions", ())
+    conditions = (document.get("status") or {}).get("conditions") or ()
     return next((str(entry["status"]) for entry in conditions if entry["type"] == kind), "")
