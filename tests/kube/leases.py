@@ -71,10 +71,10 @@ async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def calls(kubeconfig: Path, timeout: float = 3.0) -> AsyncIterator[Calls]:
+async def calls(kubeconfig: Path) -> AsyncIterator[Calls]:
     """Calls to a real API server."""
     async with find_access(kubeconfig).session() as session:
-        yield Calls(session, timeout)
+        yield Calls(session, 3.0)
 
 
 @dataclass
