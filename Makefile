@@ -23,7 +23,8 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## serve examples/ through a real Envoy on free loopback ports (ONCE=1: prove one edit, then exit)
 	$(BIN)/northgate demo $(if $(ONCE),--once)
 
-test: $(READY)  ## every test, with the real Envoy
+test: $(READY)  ## every test, with a real Envoy and a real API server (built once into the user's cache)
+	-$(BIN)/python -m tests.kube.rig.programs
 	$(BIN)/python -m pytest -n auto
 
 check: $(READY)  ## format, lint, types, import contracts, generated files
