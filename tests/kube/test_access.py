@@ -11,7 +11,6 @@ import trustme
 from aiohttp import web
 
 from northgate.kube.access import Access, AccessError, find_access, from_kubeconfig, in_cluster
-from northgate.kube.handlers import connection
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 HERE = {"name": "here", "cluster": {"server": "https://api.example:6443"}}
@@ -54,7 +53,6 @@ def test_client_certificates_are_taken_from_the_file_itself(tmp_path: Path) -> N
     access = from_kubeconfig(written(tmp_path / "config", users=[user]))
     assert access.tls() is not None
     assert access.key not in repr(access)
-    assert connection(access).private_key_data == pair.private_key_pem.bytes().decode().encode()
 
 
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
@@ -101,8 +99,6 @@ def test_a_pod_finds_its_account(tmp_path: Path) -> None:
     assert in_cluster({**POD, "KUBERNETES_SERVICE_HOST": "fd00::1"}, tmp_path).server == "https://[fd00::1]:443"
     (tmp_path / "token").write_text("second")
     assert access.header() == "Bearer second"
-    assert connection(access).token == "second"
-    assert connection(access).expiration is not None
 
 
 def test_a_pod_without_a_token_says_so(tmp_path: Path) -> None:

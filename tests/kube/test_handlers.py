@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import kopf
 from tests.harness.facts import wait_for
@@ -130,7 +130,7 @@ async def test_work_can_be_asked_for_anew() -> None:
 
 
 def test_handlers_write_nothing() -> None:
-    registry = handlers.registry(Access("https://x"), lambda _kind, _seen, _gone: None)
+    registry = handlers.registry(Access("https://x"), lambda _kind, _seen, _gone: None, AsyncExitStack())
     assert len(registry._watching.get_all_handlers()) == 3
     for other in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert list(other.get_all_handlers()) == []

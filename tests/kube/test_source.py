@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
+from tests.harness.facts import wait_for
 from tests.kube.rig.accounts import account, grant
 from tests.kube.rig.api_server import KubeApi
 from tests.kube.rig.client import Document, Key, Kube, establish
 from tests.kube.rig.fault_proxy import FaultProxy
 from tests.kube.source_rig import AUDITING, following, source
 
+from northgate.control import ControlPlane
 from northgate.kube import source as source_module
 from northgate.kube.access import find_access
 from northgate.kube.kinds import Scope
 from northgate.kube.reading import Reason
 from northgate.kube.thread import Patience
+from northgate.world.key import ObjectKey
 
 READ = ["get", "list", "watch"]
 OWN = {"apiGroups": ["northgate.dev"], "resources": ["edgegateways", "routes", "upstreams"], "verbs": READ}
@@ -105,6 +109,64 @@ async def test_secrets_are_read_where_and_when_they_are_referred_to(
         wanted.add("other")
         await kube.create(route(namespace, "refers"))
         await found.until(lambda: found.names("Secret") == {"used", "other"}, "a Secret that is referred to now")
+
+
+def referred_to(plane: ControlPlane, key: ObjectKey) -> bool:
+    """Whether the core looked for an object, be it there or not; stages that look at all objects do not count."""
+    place = plane.edge.world.secrets if key.kind == "Secret" else plane.edge.world.config_maps
+    readers = place._readers._of.get((key.namespace, key.name), ())
+    return any(
+        reader[1] != (key.namespace, key.name)
+        for reader in ([readers] if isinstance(readers, tuple) else readers)
+        if reader
+    )
+
+
+async def test_a_control_plane_that_is_fed_so_holds_what_it_refers_to(
+    kube_api: KubeApi, kube: Kube, crds: object, namespace: str
+) -> None:
+    pair = trustme.CA().issue_cert("shop.example")
+    chain = b"".join(blob.bytes() for blob in pair.cert_chain_pems)
+    texts = {"tls.crt": chain.decode(), "tls.key": pair.private_key_pem.bytes().decode()}
+    await kube.create(gateway(namespace))
+    await kube.create(secret(namespace, "other"))
+    plane = ControlPlane()
+    reading = source(
+        find_access(kube_api.kubeconfig), Scope((namespace,), (namespace,)), wanted=lambda key: referred_to(plane, key)
+    )
+
+    async def feed() -> None:
+        async for change in reading.changes():
+            plane.take(change.put, change.removed, complete=change.complete)
+
+    feeding = asyncio.create_task(feed())
+    try:
+        await wait_for(lambda: _true(reading.complete), "everything was listed")
+        assert plane.gateways() == ((namespace, "edge"),)
+        assert list(plane.edge.world.secrets.items()) == []
+        await kube.create({**secret(namespace, "tls"), "type": "kubernetes.io/tls", "stringData": texts})
+        held = plane.edge.world.secrets
+        await wait_for(lambda: _true([name for name, _ in held.items()] == [(namespace, "tls")]), "the certificate")
+        await kube.delete(gateway(namespace))
+        await wait_for(lambda: _true(not plane.gateways() and not len(held)), "nothing is kept for nobody")
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        await plane.stop(0)
+
+
+async def _true(fact: bool) -> bool:  # noqa: FBT001 - a fact is what is waited for
+    return fact
+
+
+def gateway(namespace: str) -> Document:
+    https = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "tls"}]}}
+    return {
+        "apiVersion": "northgate.dev/v1alpha1",
+        "kind": "EdgeGateway",
+        "metadata": {"name": "edge", "namespace": namespace},
+        "spec": {"pop": "here", "listeners": [https]},
+    }
 
 
 async def test_rights_that_are_lost_are_told_and_nothing_is_lost(
@@ -207,8 +269,9 @@ async def test_kinds_that_are_installed_later_are_found(own_kube_api: KubeApi, o
         await found.until(lambda: found.complete, "everything was listed")
         await found.until(lambda: found.reading("Route").trouble is None, "Routes can be read")
         await own_kube.create(route("default", "first"))
-        # No audit is due: handlers that were started anew bring it.
         await found.until(lambda: "first" in found.names("Route"), "a Route", 20)
+        # Lists bring it too, but are no event: that comes from handlers that were started anew.
+        await found.until(lambda: found.reading("Route").heard, "an event of a Route", 20)
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ They only hand over what they see. Whatever they miss is found by the audits of 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import kopf
@@ -23,8 +23,6 @@ OWN = tuple(kind for kind in KINDS if kind.own)
 Hand = Callable[[Kind, Seen, bool], None]
 """Takes an object of a kind, and whether it is gone. Called in the handlers' thread."""
 
-_TOKEN_LASTS = dt.timedelta(minutes=5)
-
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +34,16 @@ async def operate(access: Access, scope: Scope, hand: Hand, stop: asyncio.Event,
     """
     places = scope.places(OWN[0])
     everywhere = places == (EVERYWHERE,)
-    await kopf.operator(
-        registry=registry(access, hand),
-        settings=settings(),
-        standalone=True,
-        clusterwide=everywhere,
-        namespaces=() if everywhere else places,
-        liveness_endpoint=probe_at or None,
-        stop_flag=stop,
-    )
+    async with AsyncExitStack() as sessions:
+        await kopf.operator(
+            registry=registry(access, hand, sessions),
+            settings=settings(),
+            standalone=True,
+            clusterwide=everywhere,
+            namespaces=() if everywhere else places,
+            liveness_endpoint=probe_at or None,
+            stop_flag=stop,
+        )
 
 
 def settings() -> kopf.OperatorSettings:
@@ -63,14 +62,15 @@ def settings() -> kopf.OperatorSettings:
     return found
 
 
-def registry(access: Access, hand: Hand) -> kopf.OperatorRegistry:
-    """The handlers, and nobody else's."""
+def registry(access: Access, hand: Hand, sessions: AsyncExitStack) -> kopf.OperatorRegistry:
+    """The handlers, and nobody else's; what they call the API server with is closed with `sessions`."""
     found = kopf.OperatorRegistry()
     for kind in OWN:
         _handle(found, kind, hand)
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(access)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = await sessions.enter_async_context(access.session())
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=session, default_namespace=access.namespace)
 
     async def startup(**_: Any) -> None:
         log.info("the handlers of %s begin", ", ".join(kind.name for kind in OWN))
@@ -86,24 +86,6 @@ def registry(access: Access, hand: Hand) -> kopf.OperatorRegistry:
     kopf.on.cleanup(registry=found)(cleanup)
     kopf.on.probe(registry=found)(alive)
     return found
-
-
-def connection(access: Access) -> kopf.ConnectionInfo:
-    """The same access, for the handlers."""
-    header = access.header()
-    scheme, _, secret = header.partition(" ")
-    lasts = dt.datetime.now(dt.UTC) + _TOKEN_LASTS if access.token_file is not None else None
-    return kopf.ConnectionInfo(
-        server=access.server,
-        ca_data=access.authority.encode() or None,
-        insecure=access.insecure or None,
-        scheme=scheme or None,
-        token=secret or None,
-        certificate_data=access.certificate.encode() or None,
-        private_key_data=access.key.encode() or None,
-        default_namespace=access.namespace,
-        expiration=lasts,
-    )
 
 
 def _handle(registered: kopf.OperatorRegistry, kind: Kind, hand: Hand) -> None:

@@ -29,6 +29,8 @@ _GATHER = 5.0
 """Seconds the first change may wait for a kind that does not answer."""
 _AFTERWARDS = (1.0, 2.0, 4.0, 8.0, 0.0)
 """Seconds from look to look for what was missed when handlers began or ended."""
+_TOGETHER = 1.0
+"""Seconds from the first kind that appears until new handlers look for it and others."""
 _DEAF = 2
 """Audits in a row that find handlers wrong before new ones take over."""
 _UNEVENTFUL = frozenset({"EndpointSlice", "Secret", "ConfigMap"})
@@ -70,6 +72,7 @@ class ClusterSource:
         self._inbox = Inbox()
         self._bell = asyncio.Event()
         self._begun = asyncio.Event()
+        self._revival: asyncio.TimerHandle | None = None
         self._turning = asyncio.Event()
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._missing: set[tuple[str, str]] = set()
@@ -210,10 +213,15 @@ class ClusterSource:
         missing = {place for place, one in own.items() if one.trouble and one.trouble.reason is Reason.MISSING}
         appeared = {place for place in self._missing - missing if own[place].trouble is None}
         self._missing = missing | (self._missing - appeared)
-        if appeared:
-            self.handlers.restart(f"{', '.join(sorted({name for name, _ in appeared}))} can be read now")
+        if appeared and self._revival is None:
+            # Kinds are installed together: once for all of them.
+            self._revival = asyncio.get_running_loop().call_later(_TOGETHER, self._begin_anew)
         if deaf := [mirror for mirror in own.values() if mirror.missed >= _DEAF]:
             self.handlers.restart(f"they miss changes of {', '.join(sorted({one.kind.name for one in deaf}))}")
+
+    def _begin_anew(self) -> None:
+        self._revival = None
+        self.handlers.restart("a kind can be read that was missing")
 
     def _settled(self, *, own: bool = False) -> bool:
         """Whether the kinds that refer to others are known, or Northgate's own among them."""
