@@ -11,7 +11,6 @@ from northgate.snapshot.compiler import Compiler
 from northgate.snapshot.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Delta, Resource, TypeDelta
 from northgate.snapshot.tables import RouteTable
 from northgate.translate import names
-from northgate.translate.endpoints import endpoints_name
 from northgate.translate.virtual_hosts import route_configuration_header
 from northgate.world.store import Name
 
@@ -59,7 +58,7 @@ class Snapshots:
     def _changes(self) -> Iterator[Change]:
         compiler = self._compiler
         yield from _changed(CLUSTER, compiler.clusters, lambda key: names.cluster(key[1]), lambda found: found.resource)
-        yield from _changed(ENDPOINT, compiler.endpoints, lambda key: endpoints_name(key[1]), lambda found: found)
+        yield from _changed(ENDPOINT, compiler.endpoints, lambda key: names.endpoints(key[1]), lambda found: found)
         yield from _changed(SECRET, compiler.credentials, lambda key: names.credential(key[1]), lambda found: found)
         yield from _changed(
             LISTENER, compiler.listeners, lambda key: names.listener(*key), lambda found: found.resource

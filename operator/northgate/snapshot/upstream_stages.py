@@ -24,7 +24,7 @@ from northgate.resolve.upstreams import (
 from northgate.snapshot.resource import CLUSTER, ENDPOINT, SECRET, Resource, encoded_resource
 from northgate.translate import names, secrets
 from northgate.translate.clusters import Backend, endpoints_key, envoy_cluster
-from northgate.translate.endpoints import endpoints_name, load_assignment
+from northgate.translate.endpoints import load_assignment
 from northgate.world.store import Name, World
 
 _NO_DEFAULTS = UpstreamDefaults.model_construct()
@@ -107,7 +107,7 @@ class UpstreamStages:
             return None
         cluster = envoy_cluster(backend)
         endpoints = endpoints_key(backend)
-        depends = frozenset((endpoints_name(endpoints),)) if endpoints is not None else frozenset()
+        depends = frozenset((names.endpoints(endpoints),)) if endpoints is not None else frozenset()
         credentials = backend.trust.credentials() if backend.trust is not None else ()
         return ClusterResult(encoded_resource(CLUSTER, cluster.name, cluster, depends), endpoints, credentials)
 
@@ -130,7 +130,7 @@ class UpstreamStages:
             groups = self._upstreams.endpoints.get((key.namespace, key.name)) or ()
         else:
             groups = resolve_endpoints(self._world, key)
-        return encoded_resource(ENDPOINT, endpoints_name(key), load_assignment(key, groups))
+        return encoded_resource(ENDPOINT, names.endpoints(key), load_assignment(key, groups))
 
     def _credential(self, what: Credential) -> Resource | None:
         name = names.credential(what)

@@ -18,7 +18,7 @@ from northgate.resolve.endpoints import EndpointsKey
 from northgate.resolve.upstreams import Trust
 from northgate.translate import names
 from northgate.translate.balancing import balancing_policy
-from northgate.translate.endpoints import dns_assignment, endpoints_name, static_assignment
+from northgate.translate.endpoints import dns_assignment, static_assignment
 from northgate.translate.health import active_check, outlier_detection
 from northgate.translate.sources import ads
 from northgate.translate.upstream_tls import server_name, tls_socket
@@ -84,7 +84,7 @@ def _discovery(cluster: cluster_pb2.Cluster, backend: Backend) -> None:
     if key is not None:
         cluster.type = cluster_pb2.Cluster.EDS
         cluster.eds_cluster_config.eds_config.CopyFrom(ads())
-        cluster.eds_cluster_config.service_name = endpoints_name(key)
+        cluster.eds_cluster_config.service_name = names.endpoints(key)
     elif backend.upstream is not None and backend.upstream.static is not None:
         cluster.type = cluster_pb2.Cluster.STATIC
         cluster.load_assignment.CopyFrom(static_assignment(cluster.name, backend.upstream.static))

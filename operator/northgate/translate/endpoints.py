@@ -10,16 +10,10 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 from northgate.api.upstream import Dns, StaticEndpoint
 from northgate.resolve.endpoints import Address, EndpointGroup, EndpointsKey, dense_priorities
-from northgate.translate import wire
+from northgate.translate import names, wire
 
 _ENDPOINTS_FIELD = 2
 _LB_ENDPOINTS_FIELD = 2
-
-
-def endpoints_name(key: EndpointsKey) -> str:
-    """The name endpoints are asked for by."""
-    name = f"{key.namespace}/{key.name.replace('.', '_')}"
-    return f"{name}/{key.port}" if key.kind == "Service" else name
 
 
 def load_assignment(key: EndpointsKey, groups: Iterable[EndpointGroup]) -> bytes:
@@ -27,7 +21,7 @@ def load_assignment(key: EndpointsKey, groups: Iterable[EndpointGroup]) -> bytes
 
     It is joined from encoded endpoints: of ten thousand only those that are new are made.
     """
-    parts = [wire.encode(endpoint_pb2.ClusterLoadAssignment(cluster_name=endpoints_name(key)))]
+    parts = [wire.encode(endpoint_pb2.ClusterLoadAssignment(cluster_name=names.endpoints(key)))]
     for group in groups:
         place = endpoint_components_pb2.LocalityLbEndpoints(priority=group.priority)
         place.locality.CopyFrom(base_pb2.Locality(region=group.region, zone=group.zone, sub_zone=group.part))

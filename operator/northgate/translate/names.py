@@ -11,6 +11,7 @@ from typing import assert_never
 
 from northgate.resolve.attachment import Table
 from northgate.resolve.backends import ClusterKey
+from northgate.resolve.endpoints import EndpointsKey
 from northgate.resolve.upstreams import Authorities, ClientCertificate, Credential
 from northgate.world.store import Name
 
@@ -48,6 +49,12 @@ def cluster(key: ClusterKey) -> str:
     if key.retry_budget:
         name += "/" + blake2b(repr(key.retry_budget).encode(), digest_size=4).hexdigest()
     return f"{name}/tcp" if key.connections else name
+
+
+def endpoints(key: EndpointsKey) -> str:
+    """The endpoints of a backend: one name for all of its clusters, whatever their policies."""
+    name = _plain((key.namespace, key.name))
+    return f"{name}/{key.port}" if key.kind == "Service" else name
 
 
 def certificate(secret: Name) -> str:
