@@ -37,6 +37,8 @@ class ControlPlane:
         """`options` are the xDS server's."""
         self.edge = Edge(binding)
         self.server = XdsServer(options=options, observe=self._observe)
+        self.moved = 0
+        """Grows with every change that was taken in and every word from a proxy."""
         self.observers: list[Callable[[Event], None]] = []
         """Called with every event of every stream, for metrics; must not raise."""
         self.server.set_serving(False)
@@ -63,6 +65,7 @@ class ControlPlane:
         complete: bool = True,
     ) -> None:
         """Take in new versions and removals and push what changes. Nothing is served before a first complete read."""
+        self.moved += 1
         with nullcontext() if self._complete else loading():
             deltas = self.edge.apply(put, removed)
         for gateway in self._gateways() - deltas.keys() - self.revisions.keys():
@@ -98,6 +101,7 @@ class ControlPlane:
                 await asyncio.wait_for(self._heard.wait(), _LOOK_AGAIN)
 
     def _observe(self, _stream: int, event: Event) -> None:
+        self.moved += 1
         self._heard.set()
         for observer in self.observers:
             observer(event)

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _REPAIR_EVERY = 30.0
 _STATUS_EVERY = 0.5
+_ROUNDS_AT_REST = 10
 _CERTIFICATES_EVERY = 60.0
 _REST = 2.0
 _SERVICE_PORT = 18000
@@ -206,9 +207,13 @@ class Operator:
         ]
 
     async def _tell(self, writer: StatusWriter) -> None:
+        seen, rounds = -1, 0
         while True:
-            if self._complete:
+            # Time alone moves some statuses, so they are looked at now and then though nothing else moved.
+            if self._complete and (self.plane.moved != seen or rounds % _ROUNDS_AT_REST == 0):
+                seen = self.plane.moved
                 writer.put(self.plane.statuses())
+            rounds += 1
             await asyncio.sleep(_STATUS_EVERY)
 
 

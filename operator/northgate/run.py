@@ -35,6 +35,7 @@ from northgate.world.store import Name
 log = logging.getLogger(__name__)
 
 _STATUS_EVERY = 1.0
+_ROUNDS_AT_REST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +188,18 @@ class Standalone:
         }
 
     async def _publish_statuses(self) -> None:
-        said = ""
+        """Write and log how everything stands when something moved, and now and then because time alone moves some."""
+        said, seen, rounds = "", -1, 0
         while True:
-            found = self.report()
-            if self.settings.status_file is not None:
-                await asyncio.to_thread(write_report, self.settings.status_file, found)
-            if (now := summary(found)) != said:
-                said = now
-                log.info("%s", now)
+            if self.plane.moved != seen or rounds % _ROUNDS_AT_REST == 0:
+                seen = self.plane.moved
+                found = self.report()
+                if self.settings.status_file is not None:
+                    await asyncio.to_thread(write_report, self.settings.status_file, found)
+                if (now := summary(found)) != said:
+                    said = now
+                    log.info("%s", now)
+            rounds += 1
             await asyncio.sleep(_STATUS_EVERY)
 
     async def _match_envoys(self, runtime: Path) -> None:
