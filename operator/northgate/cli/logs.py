@@ -12,6 +12,8 @@ def set_up(form: str, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, handlers=[handler], force=True)
+    # It counts events of the folder, editors' temporary files included; what became of them is told by us.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 class _TextFormatter(logging.Formatter):
