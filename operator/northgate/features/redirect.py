@@ -1,7 +1,7 @@
 """How is a client sent elsewhere?
 
 `redirect` answers with a `Location` header: another scheme, host, port or path. What is not named stays as the client
-it, the query included.
+sent it, the query included; only a port is never taken over, since clients name ports that others map.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Redirect(RouteFeature):
     hostname: PreciseHostname | None = None
     """Host of the new URL."""
     port: Port | None = None
-    """Port of the new URL; the scheme's usual one when only `scheme` is set."""
+    """Port of the new URL; the scheme's usual one when absent. Name it where the listener's port is another."""
     path: PathRewrite | None = None
     """Path of the new URL."""
     strip_query: bool | None = None
