@@ -12,6 +12,7 @@ from typing import Any
 from northgate.api import crds
 from northgate.api.conditions import Reason
 from northgate.api.expected import expected
+from northgate.api.kustomize import merge_schema
 from northgate.api.parse import SPECS
 from northgate.api.route import FEATURES, Rule
 from northgate.api.schema import structural
@@ -25,6 +26,7 @@ def files() -> dict[Path, str]:
     """Every generated file and its text."""
     found = {ROOT / "crds" / name: text for name, text in crds.generate().items()}
     found |= {ROOT / "docs/reference/features" / f"{name}.md": page for name, page in feature_pages()}
+    found[ROOT / "examples/gitops/kustomize/fra1/northgate-openapi.json"] = merge_schema()
     found[ROOT / "docs/reference/fields.md"] = fields_page()
     found[ROOT / "docs/reference/conditions.md"] = conditions_page()
     found[ROOT / "README.md"] = readme((ROOT / "README.md").read_text(encoding="utf-8"))
