@@ -32,6 +32,8 @@ _REMEDIES = (
 
 @lru_cache(maxsize=4096)
 def _complaint(pattern: str) -> str | None:
+    if not pattern:
+        return "the expression is empty; write .* for every value, or an Exact match for the empty one"
     options = re2.Options()
     options.log_errors = False
     try:
