@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.objects import Put, endpoints, gateway, put, route, service
+from tests.core.objects import Put, endpoints, gateway, put, route, service, to
 from tests.harness.certificates import Pair, TlsPairs
 
 from northgate.api.conditions import Reason, Type
@@ -91,6 +91,18 @@ def test_a_missing_port_names_the_ports_there_are() -> None:
     reason, message = complaint(edge)
     assert reason is Reason.PORT_NOT_FOUND
     assert message.startswith("spec.services[0].port: Service default/web has no TCP port 8; it has 80")
+
+
+def test_a_service_that_is_another_name_has_no_endpoints_and_dns_is_offered() -> None:
+    alias = put("Service", "web", {"type": "ExternalName", "externalName": "a.test", "ports": [{"port": 80}]})
+    edge = edge_with(upstream(services=[{"name": "web", "port": 80}]), route("s", to("web")), alias)
+    reason, message = complaint(edge)
+    assert reason is Reason.INVALID_KIND
+    assert message.startswith("spec.services[0].name: Service default/web is of type ExternalName, ")
+    assert "use an Upstream with dns" in message
+    [problem] = edge.compiler.backends["default", "s"].problems
+    assert problem.reason is Reason.INVALID_KIND
+    assert not served(edge, CLUSTER)
 
 
 def test_without_any_service_rules_answer_500_until_one_is_there() -> None:

@@ -1,10 +1,12 @@
-"""Is a Service there, with the port that is asked for? If not, a problem that says what there is instead."""
+"""Is a Service there, with endpoints and the port that is asked for? If not, a problem that says what there is."""
 
 from __future__ import annotations
 
 from northgate.api.conditions import Problem, Reason
 from northgate.resolve.absence import absent, meant
 from northgate.world.store import Name, World
+
+_ALIAS = "ExternalName"
 
 
 def service_problem(world: World, name: Name, port: int, *, own: bool = True) -> Problem | None:
@@ -19,6 +21,11 @@ def service_problem(world: World, name: Name, port: int, *, own: bool = True) ->
     if entry.spec is None:
         fault = f"Service {'/'.join(name)} is invalid: {entry.latest.problems[0]}"
         return Problem((), Reason.BACKEND_NOT_FOUND, fault)
+    if entry.spec.type == _ALIAS:
+        fault = (
+            f"Service {'/'.join(name)} is of type {_ALIAS}, which has no endpoints; use an Upstream with dns instead"
+        )
+        return Problem((), Reason.INVALID_KIND, fault)
     if entry.spec.port(port) is not None:
         return None
     ports = [str(p.port) for p in entry.spec.ports if p.protocol == "TCP"]
