@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from northgate.api.conditions import Reason
 from northgate.api.route import FEATURES
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_feature_has_an_example_that_is_its_golden_case() -> None:
     modules = {feature.__module__.rpartition(".")[2].replace("_", "-") for feature in FEATURES.values()}
     assert modules <= {path.stem for path in (ROOT / "examples").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("reason", Reason, ids=str)
+def test_every_reason_is_given_somewhere(reason: Reason) -> None:
+    texts = (path.read_text() for path in (ROOT / "operator").rglob("*.py"))
+    assert any(f"Reason.{reason.name}" in text for text in texts)
 
 
 def test_the_readme_commands_are_real() -> None:
