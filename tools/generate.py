@@ -26,7 +26,7 @@ def files() -> dict[Path, str]:
     """Every generated file and its text."""
     found = {ROOT / "crds" / name: text for name, text in crds.generate().items()}
     found |= {ROOT / "docs/reference/features" / f"{name}.md": page for name, page in feature_pages()}
-    found[ROOT / "examples/gitops/kustomize/fra1/northgate-openapi.json"] = merge_schema()
+    found[ROOT / "deploy/gitops/kustomize/fra1/northgate-openapi.json"] = merge_schema()
     found[ROOT / "docs/reference/fields.md"] = fields_page()
     found[ROOT / "docs/reference/conditions.md"] = conditions_page()
     found[ROOT / "README.md"] = readme((ROOT / "README.md").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from lupa import lua51
 
-GITOPS = Path(__file__).parents[2] / "examples" / "gitops"
+GITOPS = Path(__file__).parents[2] / "deploy" / "gitops"
 
 
 def kstatus(document: dict[str, Any]) -> str:
