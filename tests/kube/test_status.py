@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.harness.facts import wait_for
 from tests.kube.leases import Held, calls, running
+from tests.kube.rig.accounts import account
 from tests.kube.rig.api_server import KubeApi
 from tests.kube.rig.client import Key, Kube, condition
 from tests.kube.rig.fault_proxy import Answer as Given
@@ -19,6 +20,7 @@ from tests.kube.rig.fault_proxy import FaultProxy
 
 from northgate.kube.calls import Api
 from northgate.kube.clocks import Clocks, machine
+from northgate.kube.events import Recorder
 from northgate.kube.lease import Claim, Elector
 from northgate.kube.pace import Pace
 from northgate.kube.rivals import Life, status_manager
@@ -278,6 +280,34 @@ async def test_the_server_says_how_long_to_rest(faulty: Bench, fault_proxy: Faul
     refused = clock.boot()
     await faulty.idle()
     assert clock.boot() - refused >= 0.9
+
+
+RIGHTS = (
+    {"apiGroups": ["northgate.dev"], "resources": ["routes"], "verbs": ["get"]},
+    {"apiGroups": ["northgate.dev"], "resources": ["routes/status"], "verbs": ["patch"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+)
+
+
+async def test_these_rights_are_enough_to_be_elected_to_write_and_to_tell(
+    kube_api: KubeApi, kube: Kube, crds: object, namespace: str
+) -> None:
+    await kube.create(route(namespace, "r"))
+    who = await account(kube, kube_api, namespace, "writer", RIGHTS)
+    async with calls(who.kubeconfig()) as api:
+        elector = Elector(api, Claim(namespace, "northgate", "a"), machine())
+        recorder = Recorder(api, "a", machine())
+        office = Office(status_manager(namespace, "northgate"), elector.holds)
+        writer = StatusWriter(api, office, machine(), recorder.wrote, QUICK)
+        async with running(elector.run(), writer.run(), recorder.run()):
+            for ready in ("True", "False"):
+                writer.put({key(namespace, "r"): status(ready, Stalled="True")})
+                await wait_for(lambda: _true(writer.waiting() == 0), "written")
+            await wait_for(lambda: _true(recorder.counts().get("told", 0) == 4), "told")
+        await elector.release()
+    assert who.denied() == ()
+    assert condition(await kube.get(route(namespace, "r")), "Ready") == "False"
 
 
 async def test_of_two_installations_the_second_leaves_what_the_first_wrote_until_that_one_is_gone(

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class Limits:
     """How fast statuses are written: writes a second, at once, under way, and seconds in which changes become one."""
 
-    rate: float = 200.0
+    rate: float = 400.0
     burst: int = 400
     at_once: int = 16
     gather: float = 0.25
