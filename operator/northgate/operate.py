@@ -54,7 +54,8 @@ class Settings:
 
     `name` is that of the Service of the xDS port, of the Lease and of the Secrets; all are in `namespace`. `image` is
     that of proxies which name none. `xds` and `site` are `host:port` to listen on, port 0 for a free one; `advertised`
-    is where proxies find the xDS port, the Service when absent.
+    is where proxies find the xDS port, the Service when absent. For `reconnect` seconds after a start no status is
+    written: proxies that go on serving come back within that time, and must not be told as missing.
     """
 
     namespace: str
@@ -66,6 +67,7 @@ class Settings:
     xds: str = "0.0.0.0:18000"
     advertised: TcpAddress | None = None
     site: str = "0.0.0.0:18080"
+    reconnect: float = 10.0
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{time.time_ns()}")
     terms: Terms = field(default_factory=Terms)
 
@@ -207,6 +209,8 @@ class Operator:
         ]
 
     async def _tell(self, writer: StatusWriter) -> None:
+        await self.started.wait()
+        await asyncio.sleep(self.settings.reconnect)
         seen, rounds = -1, 0
         while True:
             # Time alone moves some statuses, so they are looked at now and then though nothing else moved.

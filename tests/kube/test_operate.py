@@ -98,7 +98,9 @@ class Running:
 
 
 @pytest.fixture
-async def running(kube_api: KubeApi, kube: Kube, crds: object, namespace: str) -> AsyncIterator[Running]:
+async def running(
+    request: pytest.FixtureRequest, kube_api: KubeApi, kube: Kube, crds: object, namespace: str
+) -> AsyncIterator[Running]:
     rights = await account(kube, kube_api, namespace, "operator", RULES)
     with HeldPorts() as held:
         xds, listener = held(), held()
@@ -113,6 +115,7 @@ async def running(kube_api: KubeApi, kube: Kube, crds: object, namespace: str) -
             xds=f"127.0.0.1:{xds}",
             advertised=TcpAddress("127.0.0.1", xds),
             site="127.0.0.1:0",
+            reconnect=getattr(request, "param", 0.0),
         )
         operator = Operator(settings, Binding("127.0.0.1", {80: listener}))
         serving = asyncio.create_task(operator.run())
@@ -165,3 +168,13 @@ async def test_a_removed_gateway_is_left_to_the_garbage_collector(running: Runni
     [owner] = {one["metadata"]["ownerReferences"][0]["uid"] for one in await running.children()}
     edge = await kube.get(Key("northgate.dev/v1alpha1", "EdgeGateway", "edge", namespace))
     assert edge["metadata"]["uid"] == owner
+
+
+@pytest.mark.parametrize("running", [3600.0], indirect=True)
+async def test_statuses_wait_for_proxies_that_come_back_after_a_start(running: Running) -> None:
+    kube, namespace = running.kube, running.namespace
+    await kube.apply(gateway(namespace))
+    deployment = Key("apps/v1", "Deployment", "northgate-edge", namespace)
+    await kube.until(deployment, lambda found: True, "it is made", 30)
+    edge = await kube.get(Key("northgate.dev/v1alpha1", "EdgeGateway", "edge", namespace))
+    assert not edge.get("status", {}).get("conditions")
