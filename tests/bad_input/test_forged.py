@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.core.objects import endpoints, gateway, put, route, service, to
 
@@ -43,6 +43,7 @@ def good() -> Edge:
     return edge
 
 
+@example(kind=("", "Service"), document={"spec": "\ud800"}, name="forged")
 @given(kind=st.sampled_from(KINDS), document=DOCUMENTS, name=st.sampled_from(["forged", "web", "web-1"]))
 @settings(max_examples=400)
 def test_no_document_of_any_shape_raises_or_breaks_the_good_route(

@@ -54,7 +54,7 @@ async def test_no_bad_input_disturbs_requests_or_statuses_of_others():
                 await apply(edge, case, good)
             await load.more(80)
             after = ready(edge)
-        load.assert_clean(at_least=160)
+        load.assert_clean(at_least=120)
         rejected = await edge.envoy.stats("update_rejected")
         assert {name: count for name, count in rejected.items() if count} == {}
         assert {key: after[key] for key in before} == before

@@ -84,6 +84,9 @@ def _read(group: str, kind: str, document: Mapping[str, Any]) -> tuple[Any, tupl
         found = READERS[group, kind](document)
     except k8s.ShapeError as error:
         return None, (Problem(error.path, Reason.INVALID, error.message),)
+    except UnicodeEncodeError:
+        half = "a text holds half of a surrogate pair, which is no character; write it in UTF-8"
+        return None, (Problem((), Reason.INVALID, half),)
     return found, tuple(certificate_problems(found))
 
 
